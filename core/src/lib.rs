@@ -1,0 +1,14 @@
+//! The mathematics of Lockstep: layers, losses, optimizers, the flat parameter vector, the reduction
+//! tree, the epoch's order, digests, checkpoints as bytes.
+//!
+//! Nothing here knows of tasks, sockets, clocks or global state: a result is a function of its
+//! arguments. No number depends on the machine's size, on threads or on hash order.
+
+pub mod blas;
+mod float;
+pub mod product;
+pub mod run;
+pub mod simd;
+pub mod tree;
+
+pub use float::Float;

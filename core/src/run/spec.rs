@@ -1,0 +1,274 @@
+//! A run as it is meant: every default filled in, every relation checked.
+
+/// A run, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The run's name: letters, digits, `-`, `_` and `.`; names its directory.
+    pub name: String,
+    /// Where every random number of the run comes from.
+    pub seed: u64,
+    /// `[data]`
+    pub data: Data,
+    /// `[model]`
+    pub model: Model,
+    /// `[train]`
+    pub train: Train,
+    /// `[cluster]`
+    pub cluster: Cluster,
+    /// `[checkpoint]`
+    pub checkpoint: Checkpoint,
+}
+
+/// Where rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Data {
+    /// The training rows.
+    pub train: Source,
+    /// The validation rows.
+    pub validation: Validation,
+    /// The column to predict; absent for IDX pairs.
+    pub target: Option<String>,
+    /// The feature columns; `None` means every column but the target.
+    pub features: Option<Vec<String>>,
+    /// Up to this many bytes, decoded as f32, an epoch is one full shuffle.
+    pub in_memory: u64,
+    /// Rows in one shuffle window of a span.
+    pub shuffle_rows: u64,
+}
+
+/// One dataset. Paths are as typed, relative to the run file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A table with a header: `digits-train.csv`, also `.csv.gz`.
+    File(String),
+    /// A pair of IDX files, plain or gzipped.
+    Idx {
+        /// u8 images, \[rows, …\].
+        images: String,
+        /// u8 labels, \[rows\].
+        labels: String,
+    },
+}
+
+/// Where validation rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Validation {
+    /// There are none.
+    None,
+    /// A share of the training rows, 0 < share < 1, held out by hash(seed, row).
+    Fraction(f64),
+    /// A dataset of their own.
+    Source(Source),
+}
+
+/// The network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What is minimised.
+    pub loss: Loss,
+    /// From input to output.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Layer {
+    /// y = x Wᵀ + b
+    Linear {
+        /// Width of the output.
+        outputs: usize,
+        /// Whether b is there.
+        bias: bool,
+        /// How W and b start.
+        init: Init,
+    },
+    /// Joins all dimensions of a row into one.
+    Flatten,
+    /// Zeroes each value with this probability in training and scales the rest by 1/(1-p).
+    Dropout(f64),
+    /// An elementwise function.
+    Activation(Activation),
+}
+
+/// How a linear layer's parameters start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// As `torch.nn.Linear`: W and b uniform in ±1/√inputs.
+    Torch,
+    /// `kaiming_normal_` for relu: W normal, deviation √(2/inputs); b zero.
+    He,
+    /// `xavier_uniform_`: W uniform in ±√(6/(inputs+outputs)); b zero.
+    Xavier,
+    /// All zero.
+    Zeros,
+}
+
+/// An elementwise function.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Activation {
+    /// 1/(1+e⁻ˣ)
+    Sigmoid,
+    /// tanh x
+    Tanh,
+    /// max(x, 0)
+    Relu,
+    /// x, or slope·x below zero.
+    LeakyRelu {
+        /// Slope below zero, 0.01 by default.
+        slope: f64,
+    },
+    /// x·Φ(x), exact (by erf).
+    Gelu,
+}
+
+/// What is minimised. A row's loss is the mean over its outputs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Softmax and negative log likelihood of the labelled class.
+    CrossEntropy,
+    /// On logits, targets 0 or 1.
+    BinaryCrossEntropy,
+    /// (y - t)²
+    MeanSquaredError,
+    /// |y - t|
+    MeanAbsoluteError,
+    /// Quadratic within `delta`, linear outside, as `torch.nn.HuberLoss`.
+    Huber {
+        /// 1.0 by default.
+        delta: f64,
+    },
+    /// max(0, -t·y), targets -1 or +1 (of a label with two classes: first, second).
+    Perceptron,
+    /// max(0, 1 - t·y), targets as for the perceptron.
+    Hinge,
+}
+
+/// How the network is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Train {
+    /// Times through the training rows.
+    pub epochs: u64,
+    /// Rows in one step, over the whole cluster.
+    pub batch_size: u64,
+    /// What turns gradients into weights.
+    pub optimizer: Optimizer,
+    /// The learning rate's course.
+    pub schedule: Schedule,
+    /// Gradients are scaled so that their norm is at most this.
+    pub clip_norm: Option<f64>,
+    /// Evaluate after every so many steps; `None`: at the end of every epoch.
+    pub evaluate_every: Option<u64>,
+}
+
+/// What turns gradients into weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// `torch.optim.SGD`
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Share of the last step that is kept.
+        momentum: f64,
+        /// Look ahead by one momentum step.
+        nesterov: bool,
+        /// Added to the gradient, times the weights.
+        weight_decay: f64,
+    },
+    /// `torch.optim.Adam`
+    Adam(Adam),
+    /// `torch.optim.AdamW`: weight decay apart from the gradient.
+    AdamW(Adam),
+}
+
+/// The numbers of Adam and AdamW.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Learning rate, 1e-3 by default.
+    pub lr: f64,
+    /// Decay of the mean and of the mean square, (0.9, 0.999) by default.
+    pub betas: (f64, f64),
+    /// Added to the root of the mean square, 1e-8 by default.
+    pub eps: f64,
+    /// 0 for Adam, 0.01 for AdamW by default.
+    pub weight_decay: f64,
+}
+
+/// The learning rate's course: a factor for each step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// The first so many steps rise linearly: step t has factor (t+1)/(warmup+1) of the peak.
+    pub warmup_steps: u64,
+    /// What follows the warm-up.
+    pub shape: Shape,
+}
+
+/// What follows the warm-up; t counts from its end, T is what remains of the run after it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    /// 1
+    Constant,
+    /// factor^⌊t/every⌋
+    Step {
+        /// Steps between two falls.
+        every: u64,
+        /// Multiplied at each fall, 0.1 by default.
+        factor: f64,
+    },
+    /// gamma^t
+    Exponential {
+        /// Multiplied at each step.
+        gamma: f64,
+    },
+    /// From 1 to `end` in a straight line.
+    Linear {
+        /// Factor at the run's end, 0 by default.
+        end: f64,
+    },
+    /// From 1 to `end` by half a cosine.
+    Cosine {
+        /// Factor at the run's end, 0 by default.
+        end: f64,
+    },
+}
+
+/// What the cluster must agree on; never how large it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Parts of an epoch's rows, 8 by default.
+    pub shards: u32,
+    /// How gradients and weights travel.
+    pub wire: Wire,
+    /// The BLAS kernel, `Haswell` by default on x86-64.
+    pub kernel: String,
+    /// Whether workers that compute other bits are refused.
+    pub numerics: Numerics,
+    /// Milliseconds between two signs of life; three missed ones end a session. 1000 by default.
+    pub heartbeat_ms: u64,
+}
+
+/// How gradients and weights travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// As they are.
+    F32,
+    /// Rounded to bfloat16, to nearest even: half the bytes.
+    Bf16,
+}
+
+/// Whether workers that compute other bits are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numerics {
+    /// A worker whose fingerprint differs from the run's is refused.
+    Strict,
+    /// It is accepted, and the promise of equal bits is gone.
+    Relaxed,
+}
+
+/// When checkpoints are written and kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Steps between two checkpoints, 200 by default.
+    pub every_steps: u64,
+    /// How many of the newest stay, 3 by default.
+    pub keep: usize,
+}
