@@ -5,7 +5,9 @@
 //! arguments. No number depends on the machine's size, on threads or on hash order.
 
 pub mod blas;
+pub mod chunks;
 mod float;
+pub mod layout;
 pub mod product;
 pub mod run;
 pub mod simd;
