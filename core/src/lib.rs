@@ -7,8 +7,10 @@
 pub mod blas;
 pub mod chunks;
 mod float;
+pub mod init;
 pub mod layout;
 pub mod product;
+pub mod random;
 pub mod run;
 pub mod simd;
 pub mod tree;
