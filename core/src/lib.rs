@@ -6,12 +6,15 @@
 
 pub mod blas;
 pub mod chunks;
+pub mod clip;
 mod float;
 pub mod init;
 pub mod layout;
+pub mod optimizer;
 pub mod product;
 pub mod random;
 pub mod run;
+pub mod schedule;
 pub mod simd;
 pub mod tree;
 
