@@ -7,6 +7,7 @@
 pub mod blas;
 pub mod chunks;
 pub mod clip;
+pub mod epoch;
 mod float;
 pub mod init;
 pub mod layout;
