@@ -6,6 +6,7 @@
 
 pub mod blas;
 mod float;
+pub mod maths;
 pub mod product;
 pub mod run;
 pub mod simd;
