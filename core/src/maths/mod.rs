@@ -58,9 +58,9 @@ mod accuracy {
             // An overflow at the right place differs from the exact value by no more than a rounding.
             let largest = f64::from(f32::MAX);
             let bounded = |x: f64| x.clamp(-largest, largest);
-            return (bounded(f64::from(value)) - bounded(exact)).abs() / (largest * f64::powi(2.0, -24));
+            return (bounded(f64::from(value)) - bounded(exact)).abs() / (largest * libm::ldexp(1.0, -24));
         }
         let exponent = ((rounded.to_bits() >> 23) & 0xff).max(1) as i32;
-        (f64::from(value) - exact).abs() / f64::powi(2.0, exponent - 150)
+        (f64::from(value) - exact).abs() / libm::ldexp(1.0, exponent - 150)
     }
 }
