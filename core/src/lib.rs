@@ -7,6 +7,7 @@
 pub mod blas;
 mod float;
 pub mod maths;
+pub mod ops;
 pub mod product;
 pub mod run;
 pub mod simd;

@@ -11,7 +11,8 @@ const ONE: u32 = 0x3f80_0000;
 
 /// The natural logarithm, to 1 ulp.
 ///
-/// x = 2ᵏ (1 + f) with √½ ≤ 1 + f < √2, then [`combined`].
+/// x = 2ᵏ (1 + f) with √½ ≤ 1 + f < √2, then
+/// k ln 2 + ln(1 + f).
 #[inline(always)]
 pub fn ln(x: f32) -> f32 {
     let subnormal = x < f32::MIN_POSITIVE;
