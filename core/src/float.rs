@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{AddAssign, MulAssign, Neg, SubAssign};
 
+use crate::maths;
+
 /// `f32` in training, `f64` in the tests that check its arithmetic.
 ///
 /// The functions on the way to a number are pure Rust (never the host's libm, which changes between
@@ -44,6 +46,7 @@ pub trait Float:
     fn is_finite(self) -> bool;
 
     /// The greater of two; `other` if `self` is NaN.
+    #[inline(always)]
     fn at_least(self, other: Self) -> Self {
         if self > other { self } else { other }
     }
@@ -91,20 +94,25 @@ impl Float for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
+    #[inline(always)]
     fn exp(self) -> Self {
-        libm::expf(self)
+        maths::exp(self)
     }
+    #[inline(always)]
     fn ln(self) -> Self {
-        libm::logf(self)
+        maths::ln(self)
     }
+    #[inline(always)]
     fn ln_1p(self) -> Self {
-        libm::log1pf(self)
+        maths::ln_1p(self)
     }
+    #[inline(always)]
     fn tanh(self) -> Self {
-        libm::tanhf(self)
+        maths::tanh(self)
     }
+    #[inline(always)]
     fn erf(self) -> Self {
-        libm::erff(self)
+        maths::erf(self)
     }
     #[inline(always)]
     fn sqrt(self) -> Self {

@@ -12,6 +12,8 @@ mod float;
 pub mod init;
 pub mod layout;
 pub mod optimizer;
+pub mod maths;
+pub mod ops;
 pub mod product;
 pub mod random;
 pub mod run;
