@@ -6,9 +6,11 @@
 
 pub mod blas;
 mod float;
+mod nearest;
 pub mod product;
 pub mod run;
 pub mod simd;
 pub mod tree;
 
 pub use float::Float;
+pub use nearest::nearest;
