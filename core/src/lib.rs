@@ -14,6 +14,7 @@ pub mod layout;
 pub mod optimizer;
 pub mod maths;
 pub mod ops;
+mod nearest;
 pub mod product;
 pub mod random;
 pub mod run;
@@ -22,3 +23,4 @@ pub mod simd;
 pub mod tree;
 
 pub use float::Float;
+pub use nearest::nearest;

@@ -1,5 +1,63 @@
 //! The run file: what was typed, and what is meant.
 //!
-//! [`spec`] holds what is meant, every default filled in.
+//! ```text
+//! text, --set k=v ──▶ typed (values and places) ──▶ one reader a section ──▶ spec::Run ──▶ to_toml
+//! ```
+//!
+//! [`spec`] holds what is meant, every default filled in. Whatever is wrong is one [`Problem`].
 
+mod cluster;
+mod data;
+mod field;
+mod lines;
+mod model;
+mod problem;
+#[cfg(test)]
+mod roundtrip;
 pub mod spec;
+#[cfg(test)]
+mod tests;
+mod train;
+mod typed;
+
+pub use cluster::default_kernel;
+pub use lines::{differences, to_toml};
+pub use problem::{Place, Problem, Wrong};
+
+use field::{Field, Section};
+use spec::Run;
+
+/// Reads a run file and the overrides of its values, each `train.epochs=5`.
+///
+/// # Errors
+/// The first thing that is wrong: not TOML, an unknown key or name, a missing key, a value of the
+/// wrong type or out of range, or values that contradict each other.
+pub fn parse(text: &str, overrides: &[String]) -> Result<Run, Problem> {
+    let mut typed = typed::read(text)?;
+    for text in overrides {
+        typed::set(&mut typed, text)?;
+    }
+    let root = Field { key: String::new(), typed };
+    let root = Section::new(&root, &["name", "seed", "data", "model", "train", "cluster", "checkpoint"])?;
+    let cluster = cluster::read(&root)?;
+    Ok(Run {
+        name: root.get("name").map_or(Ok("run".into()), |field| name(&field))?,
+        seed: root.whole("seed", 0, 0, u64::MAX)?,
+        data: data::read(&root)?,
+        model: model::read(&root)?,
+        train: train::read(&root, cluster.shards)?,
+        cluster,
+        checkpoint: cluster::checkpoint(&root)?,
+    })
+}
+
+/// A name is a folder's name on every system.
+fn name(field: &Field) -> Result<String, Problem> {
+    const EXPECTED: &str = "1 to 100 letters, digits, -, _ and ., not starting with .";
+    let text = field.text(EXPECTED)?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.len() > 100 || text.starts_with('.') || !text.chars().all(fits) {
+        return Err(field.unexpected(EXPECTED));
+    }
+    Ok(text.into())
+}

@@ -3,9 +3,9 @@
 /// A run, resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// The run's name: letters, digits, `-`, `_` and `.`; names its directory.
+    /// The run's name: letters, digits, `-`, `_` and `.`; names its directory. `run` by default.
     pub name: String,
-    /// Where every random number of the run comes from.
+    /// Where every random number of the run comes from, 0 by default.
     pub seed: u64,
     /// `[data]`
     pub data: Data,
@@ -26,13 +26,13 @@ pub struct Data {
     pub train: Source,
     /// The validation rows.
     pub validation: Validation,
-    /// The column to predict; absent for IDX pairs.
+    /// The column to predict; always there for a table, never for an IDX pair.
     pub target: Option<String>,
     /// The feature columns; `None` means every column but the target.
     pub features: Option<Vec<String>>,
-    /// Up to this many bytes, decoded as f32, an epoch is one full shuffle.
+    /// Up to this many bytes, decoded as f32, an epoch is one full shuffle. 256 MiB by default.
     pub in_memory: u64,
-    /// Rows in one shuffle window of a span.
+    /// Rows in one shuffle window of a span, 16,384 by default.
     pub shuffle_rows: u64,
 }
 
@@ -146,13 +146,13 @@ pub enum Loss {
 /// How the network is trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
-    /// Times through the training rows.
+    /// Times through the training rows, 10 by default.
     pub epochs: u64,
-    /// Rows in one step, over the whole cluster.
+    /// Rows in one step, over the whole cluster: at least one for each shard. 128 by default.
     pub batch_size: u64,
-    /// What turns gradients into weights.
+    /// What turns gradients into weights, Adam by default.
     pub optimizer: Optimizer,
-    /// The learning rate's course.
+    /// The learning rate's course, constant by default.
     pub schedule: Schedule,
     /// Gradients are scaled so that their norm is at most this.
     pub clip_norm: Option<f64>,
@@ -165,7 +165,7 @@ pub struct Train {
 pub enum Optimizer {
     /// `torch.optim.SGD`
     Sgd {
-        /// Learning rate.
+        /// Learning rate, 0.01 by default.
         lr: f64,
         /// Share of the last step that is kept.
         momentum: f64,

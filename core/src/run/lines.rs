@@ -1,0 +1,231 @@
+//! A run as lines of TOML: the resolved copy in the run directory, and what a resume compares.
+
+use std::fmt::Write;
+
+use super::cluster::{NUMERICS, WIRES};
+use super::model::INITS;
+use super::spec::{
+    Activation, Adam, Data, Layer, Loss, Optimizer, Run, Schedule, Shape, Source, Train, Validation,
+};
+
+/// One value of a run.
+struct Line {
+    key: &'static str,
+    value: Content,
+    /// Whether a resume may change it.
+    free: bool,
+}
+
+enum Content {
+    Is(String),
+    /// What it means that the value is not set.
+    Unset(&'static str),
+}
+
+/// The run file with every default written out. [`super::parse`] of it gives an equal run.
+pub fn to_toml(run: &Run) -> String {
+    let mut text = String::new();
+    for (section, lines) in sections(run) {
+        if !section.is_empty() {
+            let _ = writeln!(text, "\n[{section}]");
+        }
+        for Line { key, value, .. } in lines {
+            let _ = match value {
+                Content::Is(value) => writeln!(text, "{key} = {value}"),
+                Content::Unset(meaning) => writeln!(text, "# {key} is not set: {meaning}"),
+            };
+        }
+    }
+    text
+}
+
+/// The values that differ and that a resume may not change: key, old and new value. It may change
+/// the name, paths, `checkpoint.*` and `cluster.heartbeat_ms`.
+pub fn differences(old: &Run, new: &Run) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for ((section, old), (_, new)) in sections(old).into_iter().zip(sections(new)) {
+        for (old, new) in old.into_iter().zip(new) {
+            let key = if section.is_empty() { old.key.into() } else { format!("{section}.{}", old.key) };
+            let (free, old, new) = (old.free && new.free, shown(old.value), shown(new.value));
+            if !free && old != new {
+                found.push((key, old, new));
+            }
+        }
+    }
+    found
+}
+
+fn shown(value: Content) -> String {
+    match value {
+        Content::Is(value) => value,
+        Content::Unset(_) => "not set".into(),
+    }
+}
+
+fn sections(run: &Run) -> Vec<(&'static str, Vec<Line>)> {
+    let (cluster, checkpoint) = (&run.cluster, &run.checkpoint);
+    vec![
+        ("", vec![free("name", quoted(&run.name)), fixed("seed", run.seed.to_string())]),
+        ("data", data(&run.data)),
+        ("model", vec![fixed("loss", loss(run.model.loss)), fixed("layers", layers(&run.model.layers))]),
+        ("train", train(&run.train)),
+        (
+            "cluster",
+            vec![
+                fixed("shards", cluster.shards.to_string()),
+                fixed("wire", quoted(word(&WIRES, cluster.wire))),
+                fixed("kernel", quoted(&cluster.kernel)),
+                fixed("numerics", quoted(word(&NUMERICS, cluster.numerics))),
+                free("heartbeat_ms", cluster.heartbeat_ms.to_string()),
+            ],
+        ),
+        (
+            "checkpoint",
+            vec![
+                free("every_steps", checkpoint.every_steps.to_string()),
+                free("keep", checkpoint.keep.to_string()),
+            ],
+        ),
+    ]
+}
+
+fn data(data: &Data) -> Vec<Line> {
+    let features = data
+        .features
+        .as_ref()
+        .map(|names| format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")));
+    vec![
+        free("train", source(&data.train)),
+        match &data.validation {
+            Validation::None => unset("validation", "there are no validation rows"),
+            Validation::Fraction(share) => fixed("validation", number(*share)),
+            Validation::Source(paths) => free("validation", source(paths)),
+        },
+        or_unset("target", data.target.as_deref().map(quoted), "images have their labels beside them"),
+        or_unset("features", features, "every column but the target"),
+        fixed("in_memory", data.in_memory.to_string()),
+        fixed("shuffle_rows", data.shuffle_rows.to_string()),
+    ]
+}
+
+fn train(train: &Train) -> Vec<Line> {
+    vec![
+        fixed("epochs", train.epochs.to_string()),
+        fixed("batch_size", train.batch_size.to_string()),
+        fixed("optimizer", optimizer(train.optimizer)),
+        fixed("schedule", schedule(train.schedule)),
+        or_unset("clip_norm", train.clip_norm.map(number), "gradients are not clipped"),
+        or_unset("evaluate_every", train.evaluate_every.map(|n| n.to_string()), "at the end of every epoch"),
+    ]
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::File(path) => quoted(path),
+        Source::Idx { images, labels } => {
+            format!("{{ images = {}, labels = {} }}", quoted(images), quoted(labels))
+        }
+    }
+}
+
+fn loss(loss: Loss) -> String {
+    match loss {
+        Loss::CrossEntropy => quoted("cross_entropy"),
+        Loss::BinaryCrossEntropy => quoted("binary_cross_entropy"),
+        Loss::MeanSquaredError => quoted("mean_squared_error"),
+        Loss::MeanAbsoluteError => quoted("mean_absolute_error"),
+        Loss::Huber { delta } => format!("{{ huber = {{ delta = {} }} }}", number(delta)),
+        Loss::Perceptron => quoted("perceptron"),
+        Loss::Hinge => quoted("hinge"),
+    }
+}
+
+fn layers(layers: &[Layer]) -> String {
+    let lines: Vec<String> = layers.iter().map(|item| format!("    {},\n", layer(item))).collect();
+    format!("[\n{}]", lines.concat())
+}
+
+fn layer(layer: &Layer) -> String {
+    match layer {
+        Layer::Linear { outputs, bias, init } => {
+            let init = quoted(word(&INITS, *init));
+            format!("{{ linear = {{ outputs = {outputs}, bias = {bias}, init = {init} }} }}")
+        }
+        Layer::Flatten => quoted("flatten"),
+        Layer::Dropout(rate) => format!("{{ dropout = {} }}", number(*rate)),
+        Layer::Activation(activation) => match activation {
+            Activation::Sigmoid => quoted("sigmoid"),
+            Activation::Tanh => quoted("tanh"),
+            Activation::Relu => quoted("relu"),
+            Activation::LeakyRelu { slope } => format!("{{ leaky_relu = {} }}", number(*slope)),
+            Activation::Gelu => quoted("gelu"),
+        },
+    }
+}
+
+fn optimizer(optimizer: Optimizer) -> String {
+    let adam = |name, Adam { lr, betas, eps, weight_decay }| {
+        format!(
+            "{{ {name} = {{ lr = {}, betas = [{}, {}], eps = {}, weight_decay = {} }} }}",
+            number(lr),
+            number(betas.0),
+            number(betas.1),
+            number(eps),
+            number(weight_decay)
+        )
+    };
+    match optimizer {
+        Optimizer::Sgd { lr, momentum, nesterov, weight_decay } => format!(
+            "{{ sgd = {{ lr = {}, momentum = {}, nesterov = {nesterov}, weight_decay = {} }} }}",
+            number(lr),
+            number(momentum),
+            number(weight_decay)
+        ),
+        Optimizer::Adam(numbers) => adam("adam", numbers),
+        Optimizer::AdamW(numbers) => adam("adamw", numbers),
+    }
+}
+
+fn schedule(schedule: Schedule) -> String {
+    let warmup = format!("warmup_steps = {}", schedule.warmup_steps);
+    match schedule.shape {
+        Shape::Constant => format!("{{ constant = {{ {warmup} }} }}"),
+        Shape::Step { every, factor } => {
+            format!("{{ step = {{ {warmup}, every = {every}, factor = {} }} }}", number(factor))
+        }
+        Shape::Exponential { gamma } => {
+            format!("{{ exponential = {{ {warmup}, gamma = {} }} }}", number(gamma))
+        }
+        Shape::Linear { end } => format!("{{ linear = {{ {warmup}, end = {} }} }}", number(end)),
+        Shape::Cosine { end } => format!("{{ cosine = {{ {warmup}, end = {} }} }}", number(end)),
+    }
+}
+
+/// The shortest digits that read back as the same number.
+fn number(number: f64) -> String {
+    format!("{number:?}")
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.into()).to_string()
+}
+
+fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], meant: T) -> &'static str {
+    words.iter().find(|(_, value)| *value == meant).map_or("", |(word, _)| word)
+}
+
+fn fixed(key: &'static str, value: String) -> Line {
+    Line { key, value: Content::Is(value), free: false }
+}
+
+fn free(key: &'static str, value: String) -> Line {
+    Line { key, value: Content::Is(value), free: true }
+}
+
+fn unset(key: &'static str, meaning: &'static str) -> Line {
+    Line { key, value: Content::Unset(meaning), free: false }
+}
+
+fn or_unset(key: &'static str, value: Option<String>, meaning: &'static str) -> Line {
+    value.map_or_else(|| unset(key, meaning), |value| fixed(key, value))
+}

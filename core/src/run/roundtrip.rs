@@ -1,0 +1,151 @@
+//! Any run survives being written and read.
+
+use proptest::prelude::*;
+
+use super::spec::*;
+use super::*;
+
+fn layers() -> impl Strategy<Value = Layer> {
+    let init = prop_oneof![Just(Init::Torch), Just(Init::He), Just(Init::Xavier), Just(Init::Zeros)];
+    let activation = prop_oneof![
+        Just(Activation::Sigmoid),
+        Just(Activation::Tanh),
+        Just(Activation::Relu),
+        Just(Activation::Gelu),
+        (-2.0..2.0).prop_map(|slope| Activation::LeakyRelu { slope }),
+    ];
+    prop_oneof![
+        (1usize..1 << 20, any::<bool>(), init).prop_map(|(outputs, bias, init)| Layer::Linear {
+            outputs,
+            bias,
+            init
+        }),
+        Just(Layer::Flatten),
+        (0.0..1.0).prop_map(Layer::Dropout),
+        activation.prop_map(Layer::Activation),
+    ]
+}
+
+fn optimizers() -> impl Strategy<Value = Optimizer> {
+    let adam = (0.0..1.0, (0.0..1.0, 0.0..1.0), 1e-300..1.0, 0.0..1e300)
+        .prop_map(|(lr, betas, eps, weight_decay)| Adam { lr, betas, eps, weight_decay });
+    prop_oneof![
+        adam.clone().prop_map(Optimizer::Adam),
+        adam.prop_map(Optimizer::AdamW),
+        (0.0..9.0, 1e-9..1.0, any::<bool>(), 0.0..1.0).prop_map(|(lr, momentum, nesterov, weight_decay)| {
+            Optimizer::Sgd { lr, momentum, nesterov, weight_decay }
+        }),
+    ]
+}
+
+fn schedules() -> impl Strategy<Value = Schedule> {
+    let shape = prop_oneof![
+        Just(Shape::Constant),
+        (1u64.., 1e-9..2.0).prop_map(|(every, factor)| Shape::Step { every, factor }),
+        (1e-9..2.0).prop_map(|gamma| Shape::Exponential { gamma }),
+        (0.0..2.0).prop_map(|end| Shape::Linear { end }),
+        (0.0..2.0).prop_map(|end| Shape::Cosine { end }),
+    ];
+    (any::<u64>(), shape).prop_map(|(warmup_steps, shape)| Schedule { warmup_steps, shape })
+}
+
+fn losses() -> impl Strategy<Value = Loss> {
+    prop_oneof![
+        Just(Loss::CrossEntropy),
+        Just(Loss::BinaryCrossEntropy),
+        Just(Loss::MeanSquaredError),
+        Just(Loss::MeanAbsoluteError),
+        (1e-9..1e9).prop_map(|delta| Loss::Huber { delta }),
+        Just(Loss::Perceptron),
+        Just(Loss::Hinge),
+    ]
+}
+
+fn datas() -> impl Strategy<Value = Data> {
+    // Any text at all, among it quotes, backslashes and line ends.
+    let path = || any::<String>().prop_map(|text| format!("{text}.csv"));
+    let source = || {
+        prop_oneof![
+            path().prop_map(Source::File),
+            (path(), path()).prop_map(|(images, labels)| Source::Idx { images, labels }),
+        ]
+    };
+    let validation = prop_oneof![
+        Just(Validation::None),
+        (1e-9..1.0).prop_map(Validation::Fraction),
+        source().prop_map(Validation::Source),
+    ];
+    let columns = proptest::option::of(proptest::collection::btree_set("[a-z\"'\\\\ ]{1,9}", 1..4));
+    (source(), validation, columns, any::<u64>(), 1u64..).prop_map(
+        |(train, validation, columns, in_memory, shuffle_rows)| {
+            let table = matches!(train, Source::File(_));
+            Data {
+                train,
+                validation,
+                target: table.then(|| "the\ttarget\"".into()),
+                features: columns.filter(|_| table).map(|set| set.into_iter().collect()),
+                in_memory,
+                shuffle_rows,
+            }
+        },
+    )
+}
+
+fn runs() -> impl Strategy<Value = Run> {
+    let train = (
+        1u64..,
+        4096u64..,
+        optimizers(),
+        schedules(),
+        proptest::option::of(1e-9..1e9),
+        proptest::option::of(1u64..),
+    )
+        .prop_map(|(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every)| Train {
+            epochs,
+            batch_size,
+            optimizer,
+            schedule,
+            clip_norm,
+            evaluate_every,
+        });
+    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000).prop_map(
+        |(shards, a, b, heartbeat_ms)| Cluster {
+            shards,
+            wire: if a { Wire::F32 } else { Wire::Bf16 },
+            kernel: if b { "Haswell".into() } else { "Zen".into() },
+            numerics: if b { Numerics::Strict } else { Numerics::Relaxed },
+            heartbeat_ms,
+        },
+    );
+    let model = (losses(), proptest::collection::vec(layers(), 1..6))
+        .prop_map(|(loss, layers)| Model { loss, layers });
+    let checkpoint =
+        (1u64.., 1usize..1_000_000).prop_map(|(every_steps, keep)| Checkpoint { every_steps, keep });
+    ("[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,99}", any::<u64>(), datas(), model, train, cluster, checkpoint).prop_map(
+        |(name, seed, data, model, train, cluster, checkpoint)| Run {
+            name,
+            seed,
+            data,
+            model,
+            train,
+            cluster,
+            checkpoint,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_reads_back(run in runs()) {
+        let text = to_toml(&run);
+        let read = parse(&text, &[]);
+        prop_assert_eq!(read.as_ref(), Ok(&run), "{}", text);
+        prop_assert_eq!(differences(&run, &run), []);
+    }
+
+    #[test]
+    fn no_text_panics(text in any::<String>(), key in "[a-z.=\\[\\]{}\"0-9\n]{0,40}") {
+        let _ = parse(&text, &[]);
+        let _ = parse("[data]\ntrain = \"a.csv\"", &[text, key]);
+    }
+}

@@ -1,0 +1,436 @@
+//! What the run file may say, and the text of every error.
+
+use super::spec::*;
+use super::*;
+
+const LEAST: &str = "[data]\ntrain = \"a.csv\"\ntarget = \"label\"\n[model]\nloss = \"cross_entropy\"\nlayers = [{ linear = 10 }]\n";
+
+fn least() -> Run {
+    parse(LEAST, &[]).unwrap()
+}
+
+fn with(overrides: &[&str]) -> Result<Run, Problem> {
+    parse(LEAST, &overrides.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+fn problem(text: &str) -> String {
+    parse(text, &[]).unwrap_err().to_string()
+}
+
+/// The error of the least run file with one line more; that line is number 7.
+fn added(lines: &str) -> String {
+    problem(&format!("{LEAST}{lines}\n"))
+}
+
+#[test]
+fn defaults() {
+    let expected = Run {
+        name: "run".into(),
+        seed: 0,
+        data: Data {
+            train: Source::File("a.csv".into()),
+            validation: Validation::None,
+            target: Some("label".into()),
+            features: None,
+            in_memory: 256 << 20,
+            shuffle_rows: 16_384,
+        },
+        model: Model {
+            loss: Loss::CrossEntropy,
+            layers: vec![Layer::Linear { outputs: 10, bias: true, init: Init::Torch }],
+        },
+        train: Train {
+            epochs: 10,
+            batch_size: 128,
+            optimizer: Optimizer::Adam(Adam { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.0 }),
+            schedule: Schedule { warmup_steps: 0, shape: Shape::Constant },
+            clip_norm: None,
+            evaluate_every: None,
+        },
+        cluster: Cluster {
+            shards: 8,
+            wire: Wire::F32,
+            kernel: default_kernel().into(),
+            numerics: Numerics::Strict,
+            heartbeat_ms: 1000,
+        },
+        checkpoint: Checkpoint { every_steps: 200, keep: 3 },
+    };
+    assert_eq!(least(), expected);
+}
+
+#[test]
+fn everything_set() {
+    let text = r#"
+name = "digits-2.b"
+seed = 18446744073709551615
+[data]
+train = { images = "i.gz", labels = "l.gz" }
+validation = { images = "ti.gz", labels = "tl.gz" }
+in_memory = "1 GiB"
+shuffle_rows = 100
+[model]
+loss = { huber = { delta = 2 } }
+layers = ["flatten", { linear = { outputs = 3, bias = false, init = "he" } }, "gelu", { dropout = 0 },
+          "leaky_relu", { leaky_relu = 0.2 }, "sigmoid", "tanh", "relu", { linear = 1 }]
+[train]
+epochs = 1
+batch_size = 6
+optimizer = { sgd = { momentum = 0.9, nesterov = true } }
+schedule = { step = { every = 100, warmup_steps = 5 } }
+clip_norm = 1
+evaluate_every = 7
+[cluster]
+shards = 6
+wire = "bf16"
+kernel = "SkylakeX"
+numerics = "relaxed"
+heartbeat_ms = 50
+[checkpoint]
+every_steps = 1
+keep = 1
+"#;
+    let run = parse(text, &[]).unwrap();
+    assert_eq!(run.seed, u64::MAX);
+    assert_eq!(run.data.in_memory, 1 << 30);
+    assert_eq!(run.model.loss, Loss::Huber { delta: 2.0 });
+    assert_eq!(run.model.layers[1], Layer::Linear { outputs: 3, bias: false, init: Init::He });
+    assert_eq!(run.model.layers[4], Layer::Activation(Activation::LeakyRelu { slope: 0.01 }));
+    assert_eq!(
+        run.train.optimizer,
+        Optimizer::Sgd { lr: 0.01, momentum: 0.9, nesterov: true, weight_decay: 0.0 }
+    );
+    assert_eq!(
+        run.train.schedule,
+        Schedule { warmup_steps: 5, shape: Shape::Step { every: 100, factor: 0.1 } }
+    );
+    assert_eq!(run.train.clip_norm, Some(1.0));
+    assert_eq!(run.cluster.wire, Wire::Bf16);
+    assert_eq!(parse(&to_toml(&run), &[]).unwrap(), run);
+}
+
+#[test]
+fn the_written_file() {
+    let text = to_toml(&least());
+    let expected = r#"name = "run"
+seed = 0
+
+[data]
+train = "a.csv"
+# validation is not set: there are no validation rows
+target = "label"
+# features is not set: every column but the target
+in_memory = 268435456
+shuffle_rows = 16384
+
+[model]
+loss = "cross_entropy"
+layers = [
+    { linear = { outputs = 10, bias = true, init = "torch" } },
+]
+
+[train]
+epochs = 10
+batch_size = 128
+optimizer = { adam = { lr = 0.001, betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.0 } }
+schedule = { constant = { warmup_steps = 0 } }
+# clip_norm is not set: gradients are not clipped
+# evaluate_every is not set: at the end of every epoch
+
+[cluster]
+shards = 8
+wire = "f32"
+kernel = "KERNEL"
+numerics = "strict"
+heartbeat_ms = 1000
+
+[checkpoint]
+every_steps = 200
+keep = 3
+"#;
+    assert_eq!(text, expected.replace("KERNEL", default_kernel()));
+}
+
+#[test]
+fn overrides() {
+    let run = with(&[
+        "train.epochs=5",
+        "name = digits",
+        "train.optimizer={ adamw = { lr = 0.1 } }",
+        "train.optimizer.adamw.eps=1e-6",
+        "model.layers.0.linear=64",
+        "data.features=[\"x\"]",
+        "seed=7",
+        "seed=8",
+    ])
+    .unwrap();
+    assert_eq!((run.train.epochs, run.seed, run.name.as_str()), (5, 8, "digits"));
+    let adam = Adam { lr: 0.1, betas: (0.9, 0.999), eps: 1e-6, weight_decay: 0.01 };
+    assert_eq!(run.train.optimizer, Optimizer::AdamW(adam));
+    assert_eq!(run.model.layers, [Layer::Linear { outputs: 64, bias: true, init: Init::Torch }]);
+    let error = |text| with(&[text]).unwrap_err().to_string();
+    assert_eq!(error("train.epochs"), "--set \"train.epochs\": expected key=value, such as train.epochs=5");
+    assert_eq!(error("a..b=1"), "--set \"a..b=1\": expected key=value, such as train.epochs=5");
+    assert_eq!(
+        error("train.epochs=five"),
+        "--set train.epochs: found the text \"five\", expected a whole number, 1 or more"
+    );
+    assert_eq!(error("train.epoch=5"), "--set train.epoch: unknown key; did you mean \"epochs\"?");
+    assert_eq!(
+        error("data.train.images=x"),
+        "--set data.train.images: cannot be set: data.train is the text \"a.csv\""
+    );
+    assert_eq!(
+        error("model.layers.3=relu"),
+        "--set model.layers.3: cannot be set: model.layers is a list of 1, and \"3\" is not one of them"
+    );
+    // A value that breaks out of its line is text, not two keys.
+    assert!(error("seed=1\ntrain.epochs=9").starts_with("--set seed: found the text"));
+}
+
+#[test]
+fn keys_that_are_unknown_or_missing() {
+    assert_eq!(added("[trian]"), "line 7, trian: unknown key; did you mean \"train\"?");
+    assert_eq!(
+        added("[train]\nepochs = 3\nbatchsize = 128"),
+        "line 9, train.batchsize: unknown key; did you mean \"batch_size\"?"
+    );
+    assert_eq!(
+        added("[checkpoint]\ncolour = 1"),
+        "line 8, checkpoint.colour: unknown key; expected one of every_steps, keep"
+    );
+    assert_eq!(
+        added("[train]\nschedule = { cosine = { every = 3 } }"),
+        "line 8, train.schedule.cosine.every: unknown key; expected one of warmup_steps, end"
+    );
+    assert_eq!(
+        problem("[model]\nloss = \"hinge\"\nlayers = [{ linear = 1 }]"),
+        "data.train: missing; expected a file such as \"train.csv\", or { images = \"…\", labels = \"…\" }"
+    );
+    assert_eq!(
+        problem(&LEAST.replace("target", "#")),
+        "line 1, data.target: missing; expected the column to predict, such as \"label\""
+    );
+    assert_eq!(
+        problem(&LEAST.replace("layers", "#")),
+        "line 4, model.layers: missing; expected a list of layers, such as \
+         [{ linear = 64 }, \"relu\", { linear = 10 }]"
+    );
+    assert_eq!(
+        added("[train]\nschedule = \"step\""),
+        "line 8, train.schedule.every: missing; expected the steps between two falls"
+    );
+}
+
+#[test]
+fn values_that_are_wrong() {
+    assert_eq!(
+        problem("a = \n"),
+        "line 1, this is not TOML: string values must be quoted, expected literal string"
+    );
+    assert_eq!(
+        added("[train]\nepochs = 0"),
+        "line 8, train.epochs: found 0, expected a whole number, 1 or more"
+    );
+    assert_eq!(
+        added("[train]\nepochs = 1.5"),
+        "line 8, train.epochs: found 1.5, expected a whole number, 1 or more"
+    );
+    assert_eq!(
+        added("[train]\nbatch_size = 4"),
+        "line 8, train.batch_size: found 4, but cluster.shards is 8 and every shard takes at least one row \
+         of each step; expected 8 or more, or fewer shards"
+    );
+    assert_eq!(
+        added("[cluster]\nshards = 200"),
+        "train.batch_size: found 128, but cluster.shards is 200 and every shard takes at least one row \
+         of each step; expected 200 or more, or fewer shards"
+    );
+    for shards in ["0", "4097", "-1"] {
+        assert_eq!(
+            added(&format!("[cluster]\nshards = {shards}")),
+            format!("line 8, cluster.shards: found {shards}, expected a whole number from 1 to 4096")
+        );
+    }
+    assert_eq!(
+        problem(&format!("seed = -1\n{LEAST}")),
+        "line 1, seed: found -1, expected a whole number, 0 or more"
+    );
+    for name in ["a/b", "", "..", "é"] {
+        assert_eq!(
+            problem(&format!("name = \"{name}\"\n{LEAST}")),
+            format!(
+                "line 1, name: found the text \"{name}\", expected 1 to 100 letters, digits, -, _ and ., \
+                 not starting with ."
+            )
+        );
+    }
+    assert_eq!(
+        added("[cluster]\nwire = \"bf17\""),
+        "line 8, cluster.wire: found \"bf17\"; did you mean \"bf16\"?"
+    );
+    assert_eq!(
+        added("[cluster]\nkernel = \"a b\""),
+        "line 8, cluster.kernel: found the text \"a b\", expected a kernel of OpenBLAS, such as \"Haswell\" \
+         or \"SkylakeX\""
+    );
+    assert_eq!(added("cluster = 3"), "line 7, model.cluster: unknown key; expected one of loss, layers");
+    assert_eq!(
+        problem(&format!("cluster = 3\n{LEAST}")),
+        "line 1, cluster: found 3, expected a table of shards, wire, kernel, numerics, heartbeat_ms"
+    );
+}
+
+#[test]
+fn layers_and_losses_that_are_wrong() {
+    let layers = |list: &str| problem(&LEAST.replace("[{ linear = 10 }]", list));
+    assert_eq!(layers("[]"), "line 6, model.layers: found a list of 0, expected at least one layer");
+    assert_eq!(layers("[\"rleu\"]"), "line 6, model.layers.0: found \"rleu\"; did you mean \"relu\"?");
+    assert_eq!(
+        layers("[\"conv2d\"]"),
+        "line 6, model.layers.0: found \"conv2d\"; expected one of linear, flatten, dropout, sigmoid, tanh, \
+         relu, leaky_relu, gelu"
+    );
+    assert_eq!(
+        layers("[\n\"relu\",\n{ linear = 0 }]"),
+        "line 8, model.layers.1.linear: found 0, expected a whole number from 1 to 16777216"
+    );
+    assert_eq!(
+        layers("[\"linear\"]"),
+        "line 6, model.layers.0: found the text \"linear\", expected the layer's width, such as { linear = 128 }"
+    );
+    assert_eq!(
+        layers("[{ linear = { bias = true } }]"),
+        "line 6, model.layers.0.linear.outputs: missing; expected the layer's width, such as { linear = 128 }"
+    );
+    assert_eq!(
+        layers("[{ linear = 3, relu = 1 }]"),
+        "line 6, model.layers.0: found a table of linear, relu, expected one name, one of linear, flatten, \
+         dropout, sigmoid, tanh, relu, leaky_relu, gelu"
+    );
+    for rate in ["1.0", "-0.1", "nan", "\"x\""] {
+        assert_eq!(
+            layers(&format!("[{{ dropout = {rate} }}]")),
+            format!(
+                "line 6, model.layers.0.dropout: found {}, expected a rate of 0 or more and below 1, such as \
+                 {{ dropout = 0.2 }}",
+                if rate.starts_with('"') { "the text \"x\"".into() } else { rate.replace("nan", "NaN") }
+            )
+        );
+    }
+    assert_eq!(
+        layers("[{ relu = 1 }]"),
+        "line 6, model.layers.0.relu: found 1, expected a table without keys"
+    );
+    assert_eq!(
+        problem(&LEAST.replace("\"cross_entropy\"", "\"crossentropy\"")),
+        "line 5, model.loss: found \"crossentropy\"; did you mean \"cross_entropy\"?"
+    );
+    assert_eq!(
+        problem(&LEAST.replace("\"cross_entropy\"", "{ huber = { delta = 0 } }")),
+        "line 5, model.loss.huber.delta: found 0, expected a number above 0"
+    );
+}
+
+#[test]
+fn training_values_that_are_wrong() {
+    let train = |line: &str| added(&format!("[train]\n{line}"));
+    for (lr, found) in [("-1e-3", "-0.001"), ("nan", "NaN"), ("inf", "inf"), ("true", "true")] {
+        assert_eq!(
+            train(&format!("optimizer = {{ sgd = {{ lr = {lr} }} }}")),
+            format!("line 8, train.optimizer.sgd.lr: found {found}, expected a number, 0 or more")
+        );
+    }
+    assert_eq!(
+        train("optimizer = \"adamm\""),
+        "line 8, train.optimizer: found \"adamm\"; did you mean \"adam\"?"
+    );
+    assert_eq!(
+        train("optimizer = { sgd = { nesterov = true } }"),
+        "line 8, train.optimizer.sgd.nesterov: found true, expected false, or a momentum above 0"
+    );
+    assert_eq!(
+        train("optimizer = { adam = { betas = [0.9, 1] } }"),
+        "line 8, train.optimizer.adam.betas.1: found 1, expected a number of 0 or more and below 1"
+    );
+    assert_eq!(
+        train("optimizer = { adam = { betas = [0.9] } }"),
+        "line 8, train.optimizer.adam.betas: found a list of 1, expected two numbers, such as [0.9, 0.999]"
+    );
+    assert_eq!(train("clip_norm = 0.0"), "line 8, train.clip_norm: found 0.0, expected a number above 0");
+    assert_eq!(
+        train("evaluate_every = 1979-05-27"),
+        "line 8, train.evaluate_every: found the date 1979-05-27, expected a whole number, 1 or more"
+    );
+    assert_eq!(
+        train("epochs = 99999999999999999999999999999999999999999999"),
+        "line 8, train.epochs: found 99999999999999999999999999999999999999999999, expected a whole number, \
+         1 or more"
+    );
+}
+
+#[test]
+fn data_that_is_wrong() {
+    let data = |line: &str| problem(&format!("[data]\n{line}\n{}", &LEAST[7..]));
+    let validation = "expected a share of the training rows between 0 and 1, a file such as \"test.csv\", or \
+                      { images = \"…\", labels = \"…\" }";
+    for share in ["0", "1.0", "-0.5", "true"] {
+        assert_eq!(
+            data(&format!("validation = {share}")),
+            format!("line 2, data.validation: found {share}, {validation}")
+        );
+    }
+    assert_eq!(
+        data("validation = { images = \"x\" }"),
+        "line 2, data.validation.labels: missing; expected an IDX file"
+    );
+    assert_eq!(
+        data("in_memory = \"256 megs\""),
+        "line 2, data.in_memory: found the text \"256 megs\", expected a number of bytes, or a size such as \
+         \"256MiB\""
+    );
+    assert!(data("in_memory = \"99999999999TiB\"").starts_with("line 2, data.in_memory: found the text"));
+    assert_eq!(
+        data("features = [\"a\", \"label\"]"),
+        "line 2, data.features.1: found the text \"label\", expected a column other than the target"
+    );
+    assert_eq!(
+        data("features = [\"a\", \"a\"]"),
+        "line 2, data.features.1: found the text \"a\", expected each column once"
+    );
+    assert_eq!(
+        data("features = []"),
+        "line 2, data.features: found a list of 0, expected at least one column"
+    );
+    assert_eq!(
+        problem(&LEAST.replace("\"a.csv\"", "{ images = \"i\", labels = \"l\" }")),
+        "line 3, data.target: found the text \"label\", expected nothing: images and labels have no columns"
+    );
+}
+
+#[test]
+fn what_a_resume_may_not_change() {
+    let old = least();
+    let free = with(&[
+        "name=other",
+        "data.train=b.csv",
+        "checkpoint.keep=9",
+        "checkpoint.every_steps=1",
+        "cluster.heartbeat_ms=99",
+    ]);
+    assert_eq!(differences(&old, &free.unwrap()), []);
+    let new = with(&["train.epochs=11", "seed=1", "data.validation=0.5", "train.clip_norm=1"]).unwrap();
+    let expected = [
+        ("seed", "0", "1"),
+        ("data.validation", "not set", "0.5"),
+        ("train.epochs", "10", "11"),
+        ("train.clip_norm", "not set", "1.0"),
+    ];
+    assert_eq!(
+        differences(&old, &new),
+        expected.map(|(key, old, new)| (key.to_string(), old.to_string(), new.to_string()))
+    );
+    let [from, to] = ["a.csv", "b.csv"].map(|path| with(&[&format!("data.validation={path}")]).unwrap());
+    assert_eq!(differences(&from, &to), []);
+    assert_eq!(differences(&old, &from).len(), 1);
+}
