@@ -4,6 +4,7 @@
 //! Nothing here knows of tasks, sockets, clocks or global state: a result is a function of its
 //! arguments. No number depends on the machine's size, on threads or on hash order.
 
+pub mod bf16;
 pub mod blas;
 pub mod chunks;
 pub mod clip;
@@ -18,5 +19,6 @@ pub mod run;
 pub mod schedule;
 pub mod simd;
 pub mod tree;
+pub mod wire;
 
 pub use float::Float;
