@@ -8,6 +8,7 @@ pub mod bf16;
 pub mod blas;
 pub mod chunks;
 pub mod clip;
+pub mod digest;
 pub mod epoch;
 mod float;
 pub mod init;
@@ -18,6 +19,7 @@ pub mod random;
 pub mod run;
 pub mod schedule;
 pub mod simd;
+pub mod tensors;
 pub mod tree;
 pub mod wire;
 
