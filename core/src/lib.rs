@@ -13,6 +13,7 @@ pub mod epoch;
 mod float;
 pub mod init;
 pub mod layout;
+pub mod metrics;
 pub mod optimizer;
 pub mod product;
 pub mod random;
