@@ -4,13 +4,16 @@
 //! Nothing here knows of tasks, sockets, clocks or global state: a result is a function of its
 //! arguments. No number depends on the machine's size, on threads or on hash order.
 
+pub mod bf16;
 pub mod blas;
 pub mod chunks;
 pub mod clip;
+pub mod digest;
 pub mod epoch;
 mod float;
 pub mod init;
 pub mod layout;
+pub mod metrics;
 pub mod optimizer;
 pub mod maths;
 pub mod ops;
@@ -20,7 +23,9 @@ pub mod random;
 pub mod run;
 pub mod schedule;
 pub mod simd;
+pub mod tensors;
 pub mod tree;
+pub mod wire;
 
 pub use float::Float;
 pub use nearest::nearest;
