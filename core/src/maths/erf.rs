@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable as select;
+
 use super::{exp, polynomial};
 
 /// Where the two formulas meet.
@@ -27,15 +29,14 @@ pub fn erf(x: f32) -> f32 {
     );
     let near = x + x * p;
     let size = x.abs();
-    // `min`, because a comparison here becomes a branch and the loop around it stays scalar.
-    let t = size.min(MOST);
+    let t = select(size > MOST, MOST, size);
     let q = polynomial(
         t,
         [-0.000_214_590_7, 0.003_219_948_2, -0.022_905_968, 0.105_286_79, 0.635_699_4, 0.128_519_95],
     );
     let far = (1.0 - exp(-(t + t * q))).copysign(x);
     // NaN takes the near formula, which keeps it.
-    if size >= SMALL { far } else { near }
+    select(size >= SMALL, far, near)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable as select;
+
 use super::polynomial;
 
 /// Above this e^x is not finite, below the negative of the next it rounds to zero.
@@ -18,8 +20,8 @@ const LN_2_LOW: f32 = -0.000_212_194_44;
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Comparisons with NaN are false, so it goes through.
-    let x = if x > MOST { MOST } else { x };
-    let x = if x < LEAST { LEAST } else { x };
+    let x = select(x > MOST, MOST, x);
+    let x = select(x < LEAST, LEAST, x);
     let shifted = x * std::f32::consts::LOG2_E + TO_INTEGER;
     let n = shifted - TO_INTEGER;
     let r = x - n * LN_2_HIGH - n * LN_2_LOW;

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable as select;
+
 use super::polynomial;
 
 /// ln 2 in two parts; an integer below 2⁸ times the first is exact.
@@ -17,9 +19,9 @@ const ONE: u32 = 0x3f80_0000;
 pub fn ln(x: f32) -> f32 {
     let subnormal = x < f32::MIN_POSITIVE;
     // 2²⁵
-    let scaled = if subnormal { x * 33_554_432.0 } else { x };
+    let scaled = select(subnormal, x * 33_554_432.0, x);
     let (k, f) = split(scaled);
-    let finite = combined(if subnormal { k - 25.0 } else { k }, f, 0.0);
+    let finite = combined(select(subnormal, k - 25.0, k), f, 0.0);
     special(x, finite)
 }
 
@@ -47,10 +49,10 @@ pub(super) fn combined(k: f32, f: f32, correction: f32) -> f32 {
 /// The logarithm of `x` where it is no positive finite number; `finite` where it is.
 #[inline(always)]
 pub(super) fn special(x: f32, finite: f32) -> f32 {
-    let value = if x == 0.0 { f32::NEG_INFINITY } else { finite };
-    let value = if x == f32::INFINITY { x } else { value };
+    let value = select(x == 0.0, f32::NEG_INFINITY, finite);
+    let value = select(x == f32::INFINITY, x, value);
     // Also for NaN.
-    if x >= 0.0 { value } else { f32::NAN }
+    select(x >= 0.0, value, f32::NAN)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable as select;
+
 use super::ln::{combined, special, split};
 
 /// Between these 1 + x needs no power of two: √½ - 1 and √2 - 1, a little within.
@@ -11,11 +13,10 @@ const TO: f32 = 0.414;
 #[inline(always)]
 pub fn ln_1p(x: f32) -> f32 {
     let u = 1.0 + x;
-    let lost = if x > 1.0 { 1.0 - (u - x) } else { x - (u - 1.0) };
+    let lost = select(x > 1.0, 1.0 - (u - x), x - (u - 1.0));
     let (k, f) = split(u);
     let near = x > FROM && x < TO;
-    let finite =
-        combined(if near { 0.0 } else { k }, if near { x } else { f }, if near { 0.0 } else { lost / u });
+    let finite = combined(select(near, 0.0, k), select(near, x, f), select(near, 0.0, lost / u));
     special(u, finite)
 }
 

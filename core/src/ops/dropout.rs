@@ -23,11 +23,14 @@ pub fn backward<T: Float>(mask: &[T], dy: &mut [T]) {
 }
 
 fn multiply<T: Float>(values: &mut [T], mask: &[T]) {
-    simd::wide(|| {
-        for (v, m) in values.iter_mut().zip(mask) {
-            *v *= *m;
-        }
-    });
+    simd::wide(
+        #[inline(always)]
+        || {
+            for (v, m) in values.iter_mut().zip(mask) {
+                *v *= *m;
+            }
+        },
+    );
 }
 
 #[cfg(test)]

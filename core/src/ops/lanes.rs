@@ -5,7 +5,8 @@ use crate::Float;
 /// Partial results kept side by side: lane i takes the elements i, i + 8, i + 16, …
 const LANES: usize = 8;
 
-/// The sum of `f` over two slices of one length, in f64: lane by lane, then the lanes in a tree.
+/// The sum of `f` over two slices of one length, in f64: lane by lane, then the lanes in a tree, then what
+/// is left over.
 #[inline(always)]
 pub(super) fn sum<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
@@ -15,11 +16,10 @@ pub(super) fn sum<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f64) -
             *lane += f(*a, *b);
         }
     }
-    for ((lane, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
-        *lane += f(*a, *b);
-    }
+    // Apart from the lanes, which thus stay in registers.
+    let rest = a_rest.iter().zip(b_rest).fold(0.0, |sum, (a, b)| sum + f(*a, *b));
     let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
+    (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest
 }
 
 /// The greatest element that is not NaN; minus infinity if there is none.

@@ -16,13 +16,16 @@ pub fn forward<T: Float>(
 ) {
     product::times_transposed(x, w, y, rows, inputs, outputs);
     let Some(b) = b.filter(|_| outputs > 0) else { return };
-    simd::wide(|| {
-        for row in y.chunks_exact_mut(outputs) {
-            for (y, b) in row.iter_mut().zip(b) {
-                *y += *b;
+    simd::wide(
+        #[inline(always)]
+        || {
+            for row in y.chunks_exact_mut(outputs) {
+                for (y, b) in row.iter_mut().zip(b) {
+                    *y += *b;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Overwrites dw \[outputs, inputs\] and db \[outputs\] with sums over rows; the bias's in row order.
@@ -37,14 +40,17 @@ pub fn backward_parameters<T: Float>(
 ) {
     product::transposed_times(dy, x, dw, outputs, rows, inputs);
     let Some(db) = db.filter(|_| outputs > 0) else { return };
-    simd::wide(|| {
-        db.fill(T::zero());
-        for row in dy.chunks_exact(outputs) {
-            for (db, dy) in db.iter_mut().zip(row) {
-                *db += *dy;
+    simd::wide(
+        #[inline(always)]
+        || {
+            db.fill(T::zero());
+            for row in dy.chunks_exact(outputs) {
+                for (db, dy) in db.iter_mut().zip(row) {
+                    *db += *dy;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Overwrites dx \[rows, inputs\].

@@ -103,19 +103,25 @@ pub fn backward<T: Float>(kind: Activation, x: &[T], y: &[T], dy: &mut [T]) {
 }
 
 fn each<T: Float>(values: &mut [T], f: impl Fn(T) -> T) {
-    simd::wide(|| {
-        for v in values {
-            *v = f(*v);
-        }
-    });
+    simd::wide(
+        #[inline(always)]
+        || {
+            for v in values {
+                *v = f(*v);
+            }
+        },
+    );
 }
 
 fn each_with<T: Float>(with: &[T], dy: &mut [T], f: impl Fn(T, T) -> T) {
-    simd::wide(|| {
-        for (dy, with) in dy.iter_mut().zip(with) {
-            *dy = f(*with, *dy);
-        }
-    });
+    simd::wide(
+        #[inline(always)]
+        || {
+            for (dy, with) in dy.iter_mut().zip(with) {
+                *dy = f(*with, *dy);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

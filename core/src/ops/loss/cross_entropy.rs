@@ -14,31 +14,37 @@ pub(super) fn rows<T: Float>(
     gradient: Option<&mut [T]>,
 ) {
     match gradient {
-        None => simd::wide(|| {
-            for ((loss, x), class) in losses.iter_mut().zip(outputs.chunks_exact(width)).zip(classes) {
-                let greatest = lanes::greatest(x);
-                let sum = lanes::sum(
-                    x,
-                    x,
-                    #[inline(always)]
-                    |x, _| (x - greatest).exp().to_f64(),
-                );
-                *loss = of_row(x, *class, greatest, sum);
-            }
-        }),
+        None => simd::wide(
+            #[inline(always)]
+            || {
+                for ((loss, x), class) in losses.iter_mut().zip(outputs.chunks_exact(width)).zip(classes) {
+                    let greatest = lanes::greatest(x);
+                    let sum = lanes::sum(
+                        x,
+                        x,
+                        #[inline(always)]
+                        |x, _| (x - greatest).exp().to_f64(),
+                    );
+                    *loss = of_row(x, *class, greatest, sum);
+                }
+            },
+        ),
         Some(gradient) => {
             exponentials(outputs, width, gradient);
-            simd::wide(|| {
-                let rows = outputs.chunks_exact(width).zip(gradient.chunks_exact_mut(width));
-                for ((loss, (x, g)), class) in losses.iter_mut().zip(rows).zip(classes) {
-                    let sum = normalise(g);
-                    *loss = of_row(x, *class, lanes::greatest(x), sum);
-                    match g.get_mut(*class as usize) {
-                        Some(g) => *g -= T::one(),
-                        None => g.fill(T::from_f64(f64::NAN)),
+            simd::wide(
+                #[inline(always)]
+                || {
+                    let rows = outputs.chunks_exact(width).zip(gradient.chunks_exact_mut(width));
+                    for ((loss, (x, g)), class) in losses.iter_mut().zip(rows).zip(classes) {
+                        let sum = normalise(g);
+                        *loss = of_row(x, *class, lanes::greatest(x), sum);
+                        match g.get_mut(*class as usize) {
+                            Some(g) => *g -= T::one(),
+                            None => g.fill(T::from_f64(f64::NAN)),
+                        }
                     }
-                }
-            });
+                },
+            );
         }
     }
 }

@@ -25,32 +25,35 @@ pub(super) fn elementwise<T: Float>(
     losses: &mut [f64],
     gradient: Option<&mut [T]>,
 ) {
-    simd::wide(|| match targets {
-        Targets::Classes(classes) => {
-            rows(
-                loss,
-                outputs,
-                classes,
-                #[inline(always)]
-                |c| loss.target(c),
-                width,
-                losses,
-                gradient,
-            );
-        }
-        Targets::Values(values) => {
-            rows(
-                loss,
-                outputs,
-                values,
-                #[inline(always)]
-                |t| t,
-                width,
-                losses,
-                gradient,
-            );
-        }
-    });
+    simd::wide(
+        #[inline(always)]
+        || match targets {
+            Targets::Classes(classes) => {
+                rows(
+                    loss,
+                    outputs,
+                    classes,
+                    #[inline(always)]
+                    |c| loss.target(c),
+                    width,
+                    losses,
+                    gradient,
+                );
+            }
+            Targets::Values(values) => {
+                rows(
+                    loss,
+                    outputs,
+                    values,
+                    #[inline(always)]
+                    |t| t,
+                    width,
+                    losses,
+                    gradient,
+                );
+            }
+        },
+    );
 }
 
 #[inline(always)]

@@ -117,13 +117,16 @@ fn weigh<T: Float>(weights: &[T], width: usize, losses: &mut [f64], gradient: Op
         *loss *= weight.to_f64();
     }
     let Some(gradient) = gradient else { return };
-    simd::wide(|| {
-        for (row, weight) in gradient.chunks_exact_mut(width).zip(weights) {
-            for g in row {
-                *g *= *weight;
+    simd::wide(
+        #[inline(always)]
+        || {
+            for (row, weight) in gradient.chunks_exact_mut(width).zip(weights) {
+                for g in row {
+                    *g *= *weight;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[cfg(test)]

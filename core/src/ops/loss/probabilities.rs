@@ -10,11 +10,14 @@ pub fn probabilities<T: Float>(loss: Loss, outputs: &[T], width: usize, out: &mu
     match loss {
         Loss::CrossEntropy if width > 0 => {
             exponentials(outputs, width, out);
-            simd::wide(|| {
-                for row in out.chunks_exact_mut(width) {
-                    normalise(row);
-                }
-            });
+            simd::wide(
+                #[inline(always)]
+                || {
+                    for row in out.chunks_exact_mut(width) {
+                        normalise(row);
+                    }
+                },
+            );
         }
         Loss::BinaryCrossEntropy => activation::forward(Activation::Sigmoid, outputs, out),
         _ => out.copy_from_slice(outputs),
@@ -25,17 +28,20 @@ pub fn probabilities<T: Float>(loss: Loss, outputs: &[T], width: usize, out: &mu
 ///
 /// The exponentials are taken over all rows at once: narrow rows would leave vectors half empty.
 pub(super) fn exponentials<T: Float>(outputs: &[T], width: usize, out: &mut [T]) {
-    simd::wide(|| {
-        for (x, out) in outputs.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-            let greatest = lanes::greatest(x);
-            for (out, x) in out.iter_mut().zip(x) {
-                *out = *x - greatest;
+    simd::wide(
+        #[inline(always)]
+        || {
+            for (x, out) in outputs.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+                let greatest = lanes::greatest(x);
+                for (out, x) in out.iter_mut().zip(x) {
+                    *out = *x - greatest;
+                }
             }
-        }
-        for v in out {
-            *v = v.exp();
-        }
-    });
+            for v in out {
+                *v = v.exp();
+            }
+        },
+    );
 }
 
 /// Divides a row by its sum, which it returns.
