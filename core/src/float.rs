@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{AddAssign, MulAssign, Neg, SubAssign};
 
+use crate::bf16;
+
 use crate::maths;
 
 /// `f32` in training, `f64` in the tests that check its arithmetic.
@@ -45,6 +47,9 @@ pub trait Float:
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
 
+    /// Rounds each value to the nearest bfloat16 (an f64 by way of f32).
+    fn round_to_bf16(values: &mut [Self]);
+
     /// The greater of two; `other` if `self` is NaN.
     #[inline(always)]
     fn at_least(self, other: Self) -> Self {
@@ -53,6 +58,11 @@ pub trait Float:
 }
 
 impl Float for f64 {
+    fn round_to_bf16(values: &mut [Self]) {
+        for value in values {
+            *value = bf16::value(bf16::bits(*value as f32)).into();
+        }
+    }
     fn from_f64(value: f64) -> Self {
         value
     }
@@ -86,6 +96,9 @@ impl Float for f64 {
 }
 
 impl Float for f32 {
+    fn round_to_bf16(values: &mut [Self]) {
+        bf16::round(values);
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as f32

@@ -4,10 +4,11 @@
 //! before it, on which machine or in which order. Bits are those of ChaCha8 in a pinned version; what
 //! is made of them is defined here and held by golden tests.
 
+use std::convert::Infallible;
 use std::f64::consts::TAU;
 
 use rand_chacha::ChaCha8Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::{Rng, SeedableRng, TryRng};
 use sha2::{Digest, Sha256};
 
 /// What a stream's numbers are for.
@@ -57,6 +58,20 @@ pub fn stream(seed: u64, purpose: Purpose, item: u64, time: u64, shard: u64) -> 
 #[derive(Clone, Debug)]
 pub struct Stream {
     bits: ChaCha8Rng,
+}
+
+/// For whoever needs plain bits in order.
+impl TryRng for Stream {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.bits.try_next_u32()
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.bits.try_next_u64()
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.bits.try_fill_bytes(bytes)
+    }
 }
 
 impl Stream {

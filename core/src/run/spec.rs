@@ -272,3 +272,31 @@ pub struct Checkpoint {
     /// How many of the newest stay, 3 by default.
     pub keep: usize,
 }
+
+impl Loss {
+    /// As in the run file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross_entropy",
+            Self::BinaryCrossEntropy => "binary_cross_entropy",
+            Self::MeanSquaredError => "mean_squared_error",
+            Self::MeanAbsoluteError => "mean_absolute_error",
+            Self::Huber { .. } => "huber",
+            Self::Perceptron => "perceptron",
+            Self::Hinge => "hinge",
+        }
+    }
+}
+
+impl Activation {
+    /// As in the run file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::Relu => "relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Gelu => "gelu",
+        }
+    }
+}

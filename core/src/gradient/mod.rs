@@ -1,0 +1,181 @@
+//! The gradient of nodes of the reduction tree: what a worker computes in a step.
+//!
+//! ```text
+//! forward   shard 4 ─▶ shard 5 ─▶ shard 6 ─▶ shard 7          any thread any shard
+//! backward  last layer of 4, 5, 6, 7 ─▶ summed in the tree ─▶ delivered as part of node 4-7
+//!           the layer before …
+//! ```
+
+mod sum;
+
+use std::ops::Range;
+
+use crate::Float;
+use crate::model::{Batch, Microbatch, Model, Workspace};
+use crate::run::spec::Wire;
+use crate::threads::Threads;
+use crate::tree::{Node, Tree};
+
+/// What a node sums besides its gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Σ row losses.
+    pub loss: f64,
+    /// Σ row weights.
+    pub weight: f64,
+    /// Rows.
+    pub rows: u64,
+}
+
+impl std::ops::Add for Summary {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            loss: self.loss + other.loss,
+            weight: self.weight + other.weight,
+            rows: self.rows.saturating_add(other.rows),
+        }
+    }
+}
+
+/// A node's gradient, complete from the last layer down to the one that was last delivered.
+#[derive(Debug)]
+pub struct NodeGradient<T> {
+    /// The node.
+    pub node: Node,
+    /// Complete before the first layer is delivered.
+    pub summary: Summary,
+    /// The whole vector.
+    pub values: Vec<T>,
+    places: Range<usize>,
+}
+
+/// What a shard needs while its gradient is computed.
+#[derive(Debug)]
+struct Place<T> {
+    shard: u32,
+    workspace: Workspace<T>,
+    /// The layer at hand of the shard's own gradient.
+    sums: Vec<T>,
+    loss: f64,
+}
+
+/// The step and how its gradient travels.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The run's seed.
+    pub seed: u64,
+    /// Counted through the run.
+    pub step: u64,
+    /// Over the run's shards.
+    pub tree: Tree,
+    /// With bf16, every node below the root is rounded, whether it travels or not.
+    pub wire: Wire,
+}
+
+impl Step {
+    fn round<T: Float>(self, node: Node, values: &mut [T]) {
+        if self.wire == Wire::Bf16 && node != self.tree.root() {
+            T::round_to_bf16(values);
+        }
+    }
+}
+
+/// Computes gradients of nodes; keeps its memory from step to step.
+#[derive(Debug)]
+pub struct Engine<T> {
+    model: Model,
+    threads: Threads,
+    places: Vec<Place<T>>,
+    nodes: Vec<NodeGradient<T>>,
+}
+
+impl<T: Float> Engine<T> {
+    /// Shards are computed on `threads`; the result does not depend on how many there are.
+    pub fn new(model: Model, threads: Threads) -> Self {
+        Self { model, threads, places: Vec::new(), nodes: Vec::new() }
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The gradients of `nodes`, which must not overlap, at `weights`.
+    ///
+    /// `microbatches` are those of the nodes' shards; those without rows are absent, and so is a node
+    /// all of whose shards are absent: it is not delivered. After each layer, from the last to the
+    /// first, `deliver` gets the nodes and the layer's index.
+    pub fn compute(
+        &mut self,
+        step: Step,
+        nodes: &[Node],
+        weights: &[T],
+        microbatches: &mut [Microbatch<T>],
+        mut deliver: impl FnMut(&[NodeGradient<T>], usize),
+    ) {
+        let used = self.load(nodes, microbatches);
+        let Self { model, threads, places, nodes } = self;
+        let places = &mut places[..used];
+        threads.each(places, |place| {
+            let batch = Batch { seed: step.seed, step: step.step, shard: place.shard };
+            place.workspace.forward(model, weights, Some(batch));
+            place.loss = place.workspace.loss_and_gradient(model);
+        });
+        for node in nodes.iter_mut() {
+            node.summary = sum::summaries(node.node, &places[node.places.clone()]);
+        }
+        for layer in (0..model.layers()).rev() {
+            let range = model.parameters(layer);
+            threads.each(places, |place| {
+                place.sums.resize(range.len(), T::zero());
+                place.workspace.backward_layer(model, layer, weights, &mut place.sums);
+                step.round(Node::leaf(place.shard), &mut place.sums);
+            });
+            if range.is_empty() {
+                continue;
+            }
+            for node in nodes.iter_mut() {
+                let places = &places[node.places.clone()];
+                sum::layer(step, node.node, places, &mut node.values[range.clone()], threads);
+            }
+            deliver(nodes, layer);
+        }
+    }
+
+    /// Lays out nodes and shards; returns how many places are used.
+    fn load(&mut self, nodes: &[Node], microbatches: &mut [Microbatch<T>]) -> usize {
+        let mut used = 0;
+        let mut filled = 0;
+        microbatches.sort_unstable_by_key(|microbatch| microbatch.shard);
+        for &node in nodes {
+            let start = used;
+            let shards = node.shards();
+            for microbatch in microbatches.iter_mut().filter(|m| shards.contains(&m.shard) && m.rows > 0) {
+                if self.places.len() == used {
+                    let workspace = Workspace::new(&self.model);
+                    self.places.push(Place { shard: 0, workspace, sums: Vec::new(), loss: 0.0 });
+                }
+                let place = &mut self.places[used];
+                place.shard = microbatch.shard;
+                place.workspace.load(microbatch);
+                used += 1;
+            }
+            if used == start {
+                continue;
+            }
+            if self.nodes.len() == filled {
+                let values = vec![T::zero(); self.model.layout().len()];
+                self.nodes.push(NodeGradient { node, summary: Summary::default(), values, places: 0..0 });
+            }
+            self.nodes[filled].node = node;
+            self.nodes[filled].places = start..used;
+            filled += 1;
+        }
+        self.nodes.truncate(filled);
+        used
+    }
+}
+
+#[cfg(test)]
+mod tests;

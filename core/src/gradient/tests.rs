@@ -1,0 +1,175 @@
+use super::*;
+use crate::model::{Labels, Target};
+use crate::random::{Purpose, stream};
+use crate::run::spec::{self, Activation, Init, Layer, Loss};
+
+const SHARDS: u32 = 6;
+
+fn model(loss: Loss, target: Target) -> Model {
+    let linear = |outputs, bias| Layer::Linear { outputs, bias, init: Init::Torch };
+    let outputs = match target {
+        Target::Classes(classes) => classes,
+        Target::Values(width) => width,
+    };
+    let layers = vec![
+        Layer::Flatten,
+        linear(9, true),
+        Layer::Activation(Activation::Gelu),
+        Layer::Dropout(0.25),
+        linear(8, false),
+        Layer::Activation(Activation::Tanh),
+        linear(10, true),
+        Layer::Activation(Activation::Relu),
+        Layer::Dropout(0.1),
+        linear(outputs, true),
+    ];
+    Model::new(&spec::Model { loss, layers }, &[3, 4], target).unwrap()
+}
+
+/// Shard s has s + 1 rows, but the third none.
+fn microbatches<T: Float>(model: &Model, classes: bool) -> Vec<Microbatch<T>> {
+    let mut random = stream(5, Purpose::Fingerprint, 0, 0, 0);
+    (0..SHARDS)
+        .map(|shard| {
+            let rows = if shard == 2 { 0 } else { shard as usize + 1 };
+            let mut some = |len: usize| (0..len).map(|_| T::from_f64(random.normal())).collect::<Vec<T>>();
+            let values = some(rows * model.inputs());
+            let labels = if classes {
+                Labels::Classes((0..rows as u32).map(|row| (row + shard) % model.outputs() as u32).collect())
+            } else {
+                Labels::Values(some(rows * model.outputs()))
+            };
+            Microbatch { shard, rows, values, labels }
+        })
+        .collect()
+}
+
+fn step(wire: Wire) -> Step {
+    Step { seed: 3, step: 11, tree: Tree::new(SHARDS), wire }
+}
+
+fn gradients<T: Float>(
+    model: &Model,
+    wire: Wire,
+    weights: &[T],
+    nodes: &[Node],
+    threads: usize,
+) -> Vec<(Node, Summary, Vec<T>)> {
+    let mut engine = Engine::new(model.clone(), Threads::new(threads).unwrap());
+    let mut result = Vec::new();
+    let mut batches = microbatches(model, true);
+    engine.compute(step(wire), nodes, weights, &mut batches, |nodes, _| {
+        result = nodes.iter().map(|node| (node.node, node.summary, node.values.clone())).collect();
+    });
+    result
+}
+
+/// The rule that everything stands on: whoever computes which nodes, on however many threads, the root
+/// has the same bits, once its nodes are summed in the tree.
+#[test]
+fn any_cut_of_the_tree_gives_the_same_root() {
+    let model = model(Loss::CrossEntropy, Target::Classes(4));
+    let weights = model.initial_parameters(1);
+    let tree = Tree::new(SHARDS);
+    for wire in [Wire::F32, Wire::Bf16] {
+        let (_, summary, root) = gradients(&model, wire, &weights, &[tree.root()], 1).pop().unwrap();
+        assert_eq!(summary.rows, 1 + 2 + 4 + 5 + 6);
+        for cut in [vec![0..6], vec![0..4, 4..6], vec![0..2, 2..4, 4..5, 5..6], vec![0..3, 3..6]] {
+            for threads in [1, 3] {
+                let nodes: Vec<Node> = cut.iter().flat_map(|range| tree.cover(range.clone())).collect();
+                let parts = gradients(&model, wire, &weights, &nodes, threads);
+                let sum = combine(step(wire), tree.root(), &parts).unwrap();
+                assert_eq!(sum.0, summary, "{cut:?}");
+                assert_eq!(sum.1, root, "{wire:?} {cut:?} on {threads} threads");
+            }
+        }
+    }
+}
+
+/// The sum of a node, of parts that lie below it.
+fn combine(step: Step, node: Node, parts: &[(Node, Summary, Vec<f32>)]) -> Option<(Summary, Vec<f32>)> {
+    if let Some((_, summary, values)) = parts.iter().find(|(part, ..)| *part == node) {
+        return Some((*summary, values.clone()));
+    }
+    let (left, right) = node.children()?;
+    let (left, right) = match (combine(step, left, parts), combine(step, right, parts)) {
+        (Some(left), Some(right)) => (left, right),
+        (one, other) => return one.or(other),
+    };
+    let mut values: Vec<f32> = left.1.iter().zip(&right.1).map(|(x, y)| x + y).collect();
+    step.round(node, &mut values);
+    Some((left.0 + right.0, values))
+}
+
+/// Σ row losses over all shards, by the forward pass alone.
+fn loss(model: &Model, weights: &[f64], classes: bool) -> f64 {
+    let mut workspace = Workspace::new(model);
+    let batches = microbatches(model, classes).into_iter().filter(|batch| batch.rows > 0);
+    batches
+        .map(|mut batch| {
+            let shard = batch.shard;
+            workspace.load(&mut batch);
+            workspace.forward(model, weights, Some(Batch { seed: 3, step: 11, shard }));
+            workspace.losses(model).iter().sum::<f64>()
+        })
+        .sum()
+}
+
+#[test]
+fn the_gradient_agrees_with_finite_differences() {
+    let losses = [
+        (Loss::CrossEntropy, Target::Classes(4)),
+        (Loss::MeanSquaredError, Target::Values(3)),
+        (Loss::Huber { delta: 0.7 }, Target::Values(2)),
+    ];
+    for (kind, target) in losses {
+        let classes = matches!(target, Target::Classes(_));
+        let model = model(kind, target);
+        let mut weights: Vec<f64> = model.initial_parameters(2).into_iter().map(f64::from).collect();
+        let mut engine = Engine::new(model.clone(), Threads::one());
+        let mut sums = Vec::new();
+        let root = Tree::new(SHARDS).root();
+        engine.compute(step(Wire::F32), &[root], &weights, &mut microbatches(&model, classes), |nodes, _| {
+            sums = nodes[0].values.clone();
+        });
+        let scale = sums.iter().fold(0.0f64, |most, sum| most.max(sum.abs()));
+        for place in (0..weights.len()).step_by(3) {
+            let (width, value) = (1e-6, weights[place]);
+            weights[place] = value + width;
+            let above = loss(&model, &weights, classes);
+            weights[place] = value - width;
+            let below = loss(&model, &weights, classes);
+            weights[place] = value;
+            let difference = (above - below) / (2.0 * width);
+            assert!(
+                (sums[place] - difference).abs() <= 1e-6 * scale,
+                "{kind:?} {place}: {} {difference}",
+                sums[place]
+            );
+        }
+    }
+}
+
+#[test]
+fn f32_agrees_with_f64() {
+    let model = model(Loss::CrossEntropy, Target::Classes(4));
+    let weights = model.initial_parameters(2);
+    let exact: Vec<f64> = weights.iter().copied().map(f64::from).collect();
+    let root = [Tree::new(SHARDS).root()];
+    // The rows are drawn in f64 and rounded, so the two see rows that differ by half a unit.
+    let (_, _, single) = gradients(&model, Wire::F32, &weights, &root, 1).pop().unwrap();
+    let (_, _, double) = gradients(&model, Wire::F32, &exact, &root, 1).pop().unwrap();
+    let scale = double.iter().fold(0.0f64, |most, sum| most.max(sum.abs()));
+    for (single, double) in single.iter().zip(&double) {
+        assert!((f64::from(*single) - double).abs() <= 1e-5 * scale);
+    }
+}
+
+#[test]
+fn nodes_without_rows_are_not_delivered() {
+    let model = model(Loss::CrossEntropy, Target::Classes(4));
+    let weights = model.initial_parameters(1);
+    let nodes = [Node::leaf(2), Node::leaf(3)];
+    let delivered = gradients(&model, Wire::F32, &weights, &nodes, 1);
+    assert_eq!(delivered.iter().map(|(node, ..)| *node).collect::<Vec<_>>(), [Node::leaf(3)]);
+}

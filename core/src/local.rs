@@ -1,0 +1,82 @@
+//! A whole run on one thread: what every cluster must equal, bit for bit.
+//!
+//! It shares with the cluster what computes a shard's gradient and what updates the weights, and
+//! nothing of who does it, when, in which pieces and over which wire.
+
+use crate::clip;
+use crate::gradient::{Engine, Step, Summary};
+use crate::model::{Microbatch, Model};
+use crate::optimizer::Optimizer;
+use crate::run::spec::{Run, Wire};
+use crate::schedule;
+use crate::threads::Threads;
+use crate::tree::Tree;
+
+/// A run at W(step).
+#[derive(Debug)]
+pub struct Local {
+    run: Run,
+    engine: Engine<f32>,
+    total_steps: u64,
+    step: u64,
+    weights: Vec<f32>,
+    optimizer: Optimizer<f32>,
+}
+
+impl Local {
+    /// At W(0).
+    pub fn new(run: Run, model: Model, total_steps: u64) -> Self {
+        let weights = model.initial_parameters(run.seed);
+        let optimizer = Optimizer::new(run.train.optimizer, weights.len());
+        let engine = Engine::new(model, Threads::one());
+        Self { run, engine, total_steps, step: 0, weights, optimizer }
+    }
+
+    /// Steps that are done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// W(step)
+    pub fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// The optimizer after `step` steps.
+    pub fn optimizer(&self) -> &Optimizer<f32> {
+        &self.optimizer
+    }
+
+    /// One step on the microbatches of all shards; what the rows gave.
+    pub fn advance(&mut self, microbatches: &mut [Microbatch<f32>]) -> Summary {
+        let tree = Tree::new(self.run.cluster.shards);
+        let wire = self.run.cluster.wire;
+        let step = Step { seed: self.run.seed, step: self.step, tree, wire };
+        let mut sent = self.weights.clone();
+        if wire == Wire::Bf16 {
+            crate::bf16::round(&mut sent);
+        }
+        let mut gradient = vec![0.0; sent.len()];
+        let mut summary = Summary::default();
+        let layout = self.engine.model().layout().clone();
+        self.engine.compute(step, &[tree.root()], &sent, microbatches, |nodes, layer| {
+            for node in nodes {
+                summary = node.summary;
+                let range = layout.layer(layer);
+                gradient[range.clone()].copy_from_slice(&node.values[range]);
+            }
+        });
+        let weight = summary.weight as f32;
+        gradient.iter_mut().for_each(|value| *value /= weight);
+        if let Some(most) = self.run.train.clip_norm {
+            let factor = clip::factor(clip::norm(&layout, &gradient), most);
+            clip::scale(&mut gradient, factor);
+        }
+        let factor = schedule::factor(&self.run.train.schedule, self.step, self.total_steps);
+        let lr = self.optimizer.learning_rate() * factor;
+        let before = self.weights.clone();
+        self.optimizer.update(0..before.len(), self.step, lr, &gradient, &before, &mut self.weights);
+        self.step += 1;
+        summary
+    }
+}
