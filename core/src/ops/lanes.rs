@@ -5,7 +5,7 @@ use crate::Float;
 /// Partial results kept side by side: lane i takes the elements i, i + 8, i + 16, …
 const LANES: usize = 8;
 
-/// The sum of `f` over two slices of one length, in f64: lane by lane, then the lanes in a tree, then what
+/// The sum of `f` over two slices of one length, in f64: lane by lane, the lanes in a tree, at last what
 /// is left over.
 #[inline(always)]
 pub(super) fn sum<A: Copy, B: Copy>(a: &[A], b: &[B], f: impl Fn(A, B) -> f64) -> f64 {

@@ -102,6 +102,9 @@ pub fn backward<T: Float>(kind: Activation, x: &[T], y: &[T], dy: &mut [T]) {
     }
 }
 
+// Callers pass marked closures: a function's name is not always inlined into the wide copy, and is then
+// many times slower.
+
 fn each<T: Float>(values: &mut [T], f: impl Fn(T) -> T) {
     simd::wide(
         #[inline(always)]

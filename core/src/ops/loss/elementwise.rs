@@ -66,27 +66,53 @@ fn rows<T: Float, C: Copy>(
     losses: &mut [f64],
     gradient: Option<&mut [T]>,
 ) {
-    if width == 1 {
-        // The mean of one, written so that the loop over rows vectorizes.
-        for ((l, y), t) in losses.iter_mut().zip(outputs).zip(targets) {
-            *l = loss.value(*y, target(*t)).to_f64();
-        }
-    } else {
-        let rows = outputs.chunks_exact(width).zip(targets.chunks_exact(width));
-        for (l, (y, t)) in losses.iter_mut().zip(rows) {
-            let sum = lanes::sum(
-                y,
-                t,
-                #[inline(always)]
-                |y, t| loss.value(y, target(t)).to_f64(),
-            );
-            *l = sum / width as f64;
-        }
+    let Some(gradient) = gradient else {
+        return means(
+            losses,
+            outputs,
+            targets,
+            width,
+            #[inline(always)]
+            |y, t| loss.value(y, target(t)),
+        );
+    };
+    // The gradient's place holds the values first: T alone fills vectors of any row width, which a loop
+    // that also makes f64 does not.
+    for ((g, y), t) in gradient.iter_mut().zip(outputs).zip(targets) {
+        *g = loss.value(*y, target(*t));
     }
-    let Some(gradient) = gradient else { return };
+    means(
+        losses,
+        gradient,
+        gradient,
+        width,
+        #[inline(always)]
+        |value, _| value,
+    );
     let share = T::from_f64(1.0 / width as f64);
     for ((g, y), t) in gradient.iter_mut().zip(outputs).zip(targets) {
         *g = share * loss.slope(*y, target(*t));
+    }
+}
+
+/// The mean of `f` over each row of two slices.
+#[inline(always)]
+fn means<T: Float, C: Copy>(means: &mut [f64], a: &[T], b: &[C], width: usize, f: impl Fn(T, C) -> T) {
+    if width == 1 {
+        // The mean of one, without the lanes of a sum.
+        for ((mean, a), b) in means.iter_mut().zip(a).zip(b) {
+            *mean = f(*a, *b).to_f64();
+        }
+        return;
+    }
+    for (mean, (a, b)) in means.iter_mut().zip(a.chunks_exact(width).zip(b.chunks_exact(width))) {
+        let sum = lanes::sum(
+            a,
+            b,
+            #[inline(always)]
+            |a, b| f(a, b).to_f64(),
+        );
+        *mean = sum / width as f64;
     }
 }
 
