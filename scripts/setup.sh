@@ -80,5 +80,5 @@ if ! apt-cache show "${apt[@]}" >/dev/null 2>&1; then
 fi
 install || { update && install; } || by_hand "apt-get could not install it"
 
-command -v cc >/dev/null && links_openblas || by_hand "OpenBLAS still cannot be linked"
+command -v cc >/dev/null && links_openblas || by_hand "a program with OpenBLAS still cannot be linked"
 say "done"
