@@ -75,22 +75,28 @@ fn sum_block<T: Float>(
         Below::Shard(place) => block.copy_from_slice(&place.sums[start..start + len]),
         Below::Both { node, left: [left], right: [right] } => {
             let (left, right) = (&left.sums[start..start + len], &right.sums[start..start + len]);
-            simd::wide(|| {
-                for ((sum, left), right) in block.iter_mut().zip(left).zip(right) {
-                    *sum = *left + *right;
-                }
-            });
+            simd::wide(
+                #[inline(always)]
+                || {
+                    for ((sum, left), right) in block.iter_mut().zip(left).zip(right) {
+                        *sum = *left + *right;
+                    }
+                },
+            );
             step.round(node, block);
         }
         Below::Both { node, left, right } => {
             sum_block(step, node, left, start, block, spare);
             let (other, spare) = spare.split_at_mut(len);
             sum_block(step, node, right, start, other, spare);
-            simd::wide(|| {
-                for (sum, other) in block.iter_mut().zip(other) {
-                    *sum += *other;
-                }
-            });
+            simd::wide(
+                #[inline(always)]
+                || {
+                    for (sum, other) in block.iter_mut().zip(other) {
+                        *sum += *other;
+                    }
+                },
+            );
             step.round(node, block);
         }
     }

@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 /// Counts and sums over rows. A row with several outputs adds their means.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Sums {
     /// Rows.
     pub rows: u64,

@@ -1,0 +1,105 @@
+//! What happened, in plain words for the log.
+
+use std::fmt;
+
+use lockstep_core::tree::Node;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A worker takes part.
+    Joined {
+        /// Its name.
+        worker: String,
+        /// Its host.
+        host: String,
+        /// Its compute threads.
+        threads: u32,
+        /// From this step on.
+        step: u64,
+    },
+    /// A worker is gone.
+    Lost {
+        /// Its name.
+        worker: String,
+        /// What was noticed.
+        why: String,
+        /// In this step.
+        step: u64,
+        /// What it had not finished.
+        open: Vec<Node>,
+        /// Its open work was part of an evaluation.
+        evaluating: bool,
+    },
+    /// A worker was not taken.
+    Refused {
+        /// Its name.
+        worker: String,
+        /// Why.
+        text: String,
+    },
+    /// A worker computes other bits and was taken all the same.
+    Relaxed {
+        /// Its name.
+        worker: String,
+        /// What differs.
+        text: String,
+    },
+    /// Nobody is here to compute.
+    Waiting {
+        /// The step that waits.
+        step: u64,
+        /// Since when.
+        seconds: u64,
+    },
+    /// A checkpoint could not be written.
+    NotSaved {
+        /// Its step.
+        step: u64,
+        /// What went wrong.
+        why: String,
+    },
+    /// A signal came.
+    Stopping {
+        /// The step at hand.
+        step: u64,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined { worker, host, threads, step } => {
+                let threads = if *threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
+                write!(f, "worker {worker} on {host} joined with {threads} in step {step}")
+            }
+            Self::Lost { worker, why, step, open, evaluating } => {
+                write!(f, "worker {worker} is gone ({why}) in step {step}; ")?;
+                match open.as_slice() {
+                    [] => write!(f, "it left nothing open"),
+                    open if *evaluating => {
+                        write!(f, "its {} open pieces of the evaluation go to others", open.len())
+                    }
+                    open => {
+                        let names: Vec<String> = open.iter().map(ToString::to_string).collect();
+                        write!(f, "its shards {} are computed again in the same step", names.join(", "))
+                    }
+                }
+            }
+            Self::Refused { worker, text } => write!(f, "worker {worker} was refused: {text}"),
+            Self::Relaxed { worker, text } => {
+                write!(f, "worker {worker} takes part although it computes other bits: {text}")
+            }
+            Self::Waiting { step, seconds: 0 } => {
+                write!(f, "waiting for a worker; the run goes on at step {step} when one joins")
+            }
+            Self::Waiting { step, seconds } => {
+                write!(f, "still waiting for a worker, for {seconds} s; the run goes on at step {step}")
+            }
+            Self::NotSaved { step, why } => {
+                write!(f, "the checkpoint of step {step} could not be written: {why}")
+            }
+            Self::Stopping { step } => write!(f, "stopping: finishing step {step} and writing a checkpoint"),
+        }
+    }
+}

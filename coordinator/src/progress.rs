@@ -1,0 +1,99 @@
+//! How far a run is: what a checkpoint keeps besides tensors, and what is reported.
+
+use lockstep_core::metrics::Sums;
+use serde::{Deserialize, Serialize};
+
+use crate::reducer::Committed;
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps that are done.
+    pub step: u64,
+    /// Rows that were trained on.
+    pub samples: u64,
+    /// Σ row losses of the epoch at hand, and their weight.
+    pub epoch_loss: (f64, f64),
+    /// Mean training loss of the last whole epoch.
+    pub last_epoch_loss: Option<f64>,
+    /// Time inside training steps.
+    pub train_seconds: f64,
+    /// Workers that took part, over all starts.
+    pub joined: u64,
+    /// Workers that were lost.
+    pub lost: u64,
+    /// W(step) is to be evaluated before the next step.
+    pub evaluation_due: bool,
+    /// The newest evaluation.
+    pub evaluation: Option<Evaluation>,
+    /// The step of the newest checkpoint, if this start wrote or read it.
+    #[serde(skip)]
+    pub saved_step: Option<u64>,
+}
+
+/// One evaluation of the validation rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Of W(step).
+    pub step: u64,
+    /// Over all pieces, in order.
+    pub sums: Sums,
+}
+
+impl Progress {
+    pub(crate) fn commit(&mut self, committed: &Committed, seconds: f64, steps_per_epoch: u64) {
+        self.step = committed.step + 1;
+        self.samples += committed.summary.rows;
+        self.train_seconds += seconds;
+        self.epoch_loss.0 += committed.summary.loss;
+        self.epoch_loss.1 += committed.summary.weight;
+        if self.step.is_multiple_of(steps_per_epoch.max(1)) {
+            let (loss, weight) = std::mem::take(&mut self.epoch_loss);
+            self.last_epoch_loss = Some(loss / weight);
+        }
+    }
+
+    /// The epoch of the last step that is done, counted from 1; 0 before the first.
+    pub fn epoch(&self, steps_per_epoch: u64) -> u64 {
+        self.step.div_ceil(steps_per_epoch.max(1))
+    }
+}
+
+/// A line of metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A step is done.
+    Step(StepRecord),
+    /// An evaluation is done.
+    Evaluation {
+        /// Of W(step).
+        step: u64,
+        /// The last epoch.
+        epoch: u64,
+        /// Over all pieces, in order.
+        sums: Sums,
+    },
+}
+
+/// A step that is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRecord {
+    /// Steps that are done.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
+    /// The step's epoch, counted from 1.
+    pub epoch: u64,
+    /// Mean over the step's rows.
+    pub loss: f64,
+    /// Learning rate.
+    pub lr: f64,
+    /// Of the gradient before clipping, where clipping is on.
+    pub norm: Option<f64>,
+    /// In the step.
+    pub rows: u64,
+    /// It took so long.
+    pub seconds: f64,
+    /// Active workers.
+    pub workers: usize,
+}

@@ -1,0 +1,196 @@
+//! Control messages.
+
+use lockstep_core::metrics::Sums;
+use lockstep_core::tree::Node;
+
+use super::Malformed;
+use crate::message::{
+    Assign, End, Evaluate, Evaluated, FromWorker, Hello, Outcome, Ready, Reason, Refused, ToWorker, Welcome,
+};
+use crate::wire::{self, from_worker, to_worker};
+use crate::{Generation, Session};
+
+impl From<FromWorker> for wire::FromWorker {
+    fn from(message: FromWorker) -> Self {
+        use from_worker::Message;
+        let message = match message {
+            FromWorker::Hello(Hello { protocol, name, host, pid, numerics }) => {
+                Message::Hello(wire::Hello { protocol, name, host, pid, numerics })
+            }
+            FromWorker::Ready(Ready { fingerprint, threads }) => {
+                Message::Ready(wire::Ready { fingerprint: fingerprint.to_vec().into(), threads })
+            }
+            FromWorker::Heartbeat => Message::Heartbeat(wire::Heartbeat {}),
+            FromWorker::Evaluated(Evaluated { step, pieces }) => Message::Evaluated(wire::Evaluated {
+                step,
+                pieces: pieces.into_iter().map(piece_to_wire).collect(),
+            }),
+        };
+        Self { message: Some(message) }
+    }
+}
+
+impl TryFrom<wire::FromWorker> for FromWorker {
+    type Error = Malformed;
+    fn try_from(message: wire::FromWorker) -> Result<Self, Malformed> {
+        use from_worker::Message;
+        Ok(match message.message.ok_or(Malformed("an empty control message"))? {
+            Message::Hello(wire::Hello { protocol, name, host, pid, numerics }) => {
+                Self::Hello(Hello { protocol, name, host, pid, numerics })
+            }
+            Message::Ready(wire::Ready { fingerprint, threads }) => Self::Ready(Ready {
+                fingerprint: fingerprint
+                    .as_ref()
+                    .try_into()
+                    .map_err(|_| Malformed("a fingerprint has 32 bytes"))?,
+                threads,
+            }),
+            Message::Heartbeat(wire::Heartbeat {}) => Self::Heartbeat,
+            Message::Evaluated(wire::Evaluated { step, pieces }) => {
+                Self::Evaluated(Evaluated { step, pieces: pieces.into_iter().map(piece_from_wire).collect() })
+            }
+        })
+    }
+}
+
+fn piece_to_wire((piece, sums): (u32, Sums)) -> wire::PieceSums {
+    let Sums { rows, weight, loss, correct, absolute_error, squared_error, target, target_squared } = sums;
+    wire::PieceSums {
+        piece,
+        rows,
+        weight,
+        loss,
+        correct,
+        absolute_error,
+        squared_error,
+        target,
+        target_squared,
+    }
+}
+
+fn piece_from_wire(sums: wire::PieceSums) -> (u32, Sums) {
+    let wire::PieceSums {
+        piece,
+        rows,
+        weight,
+        loss,
+        correct,
+        absolute_error,
+        squared_error,
+        target,
+        target_squared,
+    } = sums;
+    (piece, Sums { rows, weight, loss, correct, absolute_error, squared_error, target, target_squared })
+}
+
+impl From<ToWorker> for wire::ToWorker {
+    fn from(message: ToWorker) -> Self {
+        use to_worker::Message;
+        let message = match message {
+            ToWorker::Welcome(Welcome { session, run, train, validation, kernel, window }) => {
+                Message::Welcome(wire::Welcome {
+                    session: session.to_u64(),
+                    run,
+                    train,
+                    validation: validation.unwrap_or_default(),
+                    kernel,
+                    window,
+                })
+            }
+            ToWorker::Refused(Refused { reason, text }) => {
+                Message::Refused(wire::Refused { reason: reason_to_wire(reason).into(), text })
+            }
+            ToWorker::Accepted => Message::Accepted(wire::Accepted {}),
+            ToWorker::Assign(Assign { generation, step, nodes }) => Message::Assign(wire::Assign {
+                generation: generation.to_u64(),
+                step,
+                nodes: nodes.into_iter().map(Into::into).collect(),
+            }),
+            ToWorker::Evaluate(Evaluate { generation, step, pieces }) => {
+                Message::Evaluate(wire::Evaluate { generation: generation.to_u64(), step, pieces })
+            }
+            ToWorker::End(End { outcome, text }) => {
+                Message::End(wire::End { outcome: outcome_to_wire(outcome).into(), text })
+            }
+        };
+        Self { message: Some(message) }
+    }
+}
+
+impl TryFrom<wire::ToWorker> for ToWorker {
+    type Error = Malformed;
+    fn try_from(message: wire::ToWorker) -> Result<Self, Malformed> {
+        use to_worker::Message;
+        Ok(match message.message.ok_or(Malformed("an empty control message"))? {
+            Message::Welcome(wire::Welcome { session, run, train, validation, kernel, window }) => {
+                Self::Welcome(Welcome {
+                    session: Session::from_u64(session),
+                    run,
+                    train,
+                    validation: Some(validation).filter(|text| !text.is_empty()),
+                    kernel,
+                    window,
+                })
+            }
+            Message::Refused(refused) => {
+                Self::Refused(Refused { reason: reason_from_wire(refused.reason())?, text: refused.text })
+            }
+            Message::Accepted(wire::Accepted {}) => Self::Accepted,
+            Message::Assign(wire::Assign { generation, step, nodes }) => Self::Assign(Assign {
+                generation: Generation::from_u64(generation),
+                step,
+                nodes: nodes.into_iter().map(Node::try_from).collect::<Result<_, _>>()?,
+            }),
+            Message::Evaluate(wire::Evaluate { generation, step, pieces }) => {
+                Self::Evaluate(Evaluate { generation: Generation::from_u64(generation), step, pieces })
+            }
+            Message::End(end) => {
+                Self::End(End { outcome: outcome_from_wire(end.outcome())?, text: end.text })
+            }
+        })
+    }
+}
+
+fn reason_to_wire(reason: Reason) -> wire::refused::Reason {
+    use wire::refused::Reason as Wire;
+    match reason {
+        Reason::Protocol => Wire::Protocol,
+        Reason::Numerics => Wire::Numerics,
+        Reason::Replaced => Wire::Replaced,
+        Reason::Late => Wire::Late,
+        Reason::Malformed => Wire::Malformed,
+        Reason::Ending => Wire::Ending,
+    }
+}
+
+fn reason_from_wire(reason: wire::refused::Reason) -> Result<Reason, Malformed> {
+    use wire::refused::Reason as Wire;
+    Ok(match reason {
+        Wire::Protocol => Reason::Protocol,
+        Wire::Numerics => Reason::Numerics,
+        Wire::Replaced => Reason::Replaced,
+        Wire::Late => Reason::Late,
+        Wire::Malformed => Reason::Malformed,
+        Wire::Ending => Reason::Ending,
+        Wire::Unspecified => return Err(Malformed("a refusal without a reason")),
+    })
+}
+
+fn outcome_to_wire(outcome: Outcome) -> wire::end::Outcome {
+    use wire::end::Outcome as Wire;
+    match outcome {
+        Outcome::Finished => Wire::Finished,
+        Outcome::Stopped => Wire::Stopped,
+        Outcome::Failed => Wire::Failed,
+    }
+}
+
+fn outcome_from_wire(outcome: wire::end::Outcome) -> Result<Outcome, Malformed> {
+    use wire::end::Outcome as Wire;
+    Ok(match outcome {
+        Wire::Finished => Outcome::Finished,
+        Wire::Stopped => Outcome::Stopped,
+        Wire::Failed => Outcome::Failed,
+        Wire::Unspecified => return Err(Malformed("an end without an outcome")),
+    })
+}
