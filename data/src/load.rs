@@ -47,17 +47,16 @@ pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared,
     Ok(Prepared { train, validation, encoder })
 }
 
-/// Whether a row is held out: hash(seed, row) falls into the share. Rows that are appended later
-/// change nothing for those before.
-fn held_out(seed: u64, row: u64, share: f64) -> bool {
-    let uniform = mix(mix(seed) ^ row) >> 11;
-    (uniform as f64) < share * (1u64 << 53) as f64
+/// Whether a row is held out, with the probability `fraction`: the hash of (seed, row), by SplitMix64
+/// (Steele, Lea and Flood 2014), says so. Rows appended later change nothing for those before.
+fn held_out(seed: u64, row: u64, fraction: f64) -> bool {
+    const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+    let state = mix(seed.wrapping_add(GAMMA)).wrapping_add(row.wrapping_add(1).wrapping_mul(GAMMA));
+    ((mix(state) >> 11) as f64) < fraction * (1_u64 << 53) as f64
 }
 
-/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014) after one step of it.
-fn mix(word: u64) -> u64 {
-    let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ word >> 31
+const fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
 }

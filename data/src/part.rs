@@ -37,6 +37,9 @@ pub enum PartError {
         /// Rows still missing.
         missing: u64,
     },
+    /// The table is asked for before all rows have come.
+    #[error("{0} rows have not come")]
+    Missing(u64),
     /// The bytes are not those of so many rows.
     #[error("a part of {rows} rows has {found} bytes, expected {expected}")]
     Length {
@@ -198,7 +201,7 @@ impl Receiver {
     pub fn finish(self) -> Result<Table, PartError> {
         let missing = self.shape.rows - self.rows;
         if missing > 0 {
-            return Err(PartError::Rows { found: 0, missing });
+            return Err(PartError::Missing(missing));
         }
         Table::new(self.shape.sample, self.features, self.targets).ok_or(PartError::Shape)
     }
@@ -349,7 +352,7 @@ mod tests {
         );
         let mut half = Receiver::new(table.shape()).unwrap();
         half.append(&table.part(0..1).unwrap()).unwrap();
-        assert_eq!(half.finish().unwrap_err().to_string(), "a part of 0 rows, 1 are missing");
+        assert_eq!(half.finish().unwrap_err().to_string(), "1 rows have not come");
         assert!(table.part(1..3).is_err());
         for shape in [
             Shape { sample: vec![usize::MAX, 2], ..table.shape() },
