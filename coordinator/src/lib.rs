@@ -15,5 +15,6 @@ pub mod reducer;
 pub mod rows;
 mod run;
 mod service;
+pub mod store;
 
 pub use run::{Coordinator, Stopper};

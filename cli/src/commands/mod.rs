@@ -1,2 +1,5 @@
 //! A file a command.
+
+pub mod coordinator;
+pub mod train;
 pub mod worker;
