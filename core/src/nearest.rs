@@ -12,7 +12,8 @@ pub fn nearest<'a, S: AsRef<str> + ?Sized + 'a>(
         let candidate = candidate.as_ref();
         let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
         let longest = lower.chars().count().max(candidate.chars().count());
-        let near = distance <= longest.div_ceil(3);
+        // Names of one letter are near only if they are equal but for case.
+        let near = distance <= longest.div_ceil(3) && distance < longest.max(1);
         if near && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
         }
@@ -32,5 +33,7 @@ mod tests {
         assert_eq!(nearest("optimiser", &known), Some("optimizer"));
         assert_eq!(nearest("colour", &known), None);
         assert_eq!(nearest("", &known), None);
+        assert_eq!(nearest("Y", &["x", "y"]), Some("y"));
+        assert_eq!(nearest("z", &["x", "y"]), None);
     }
 }

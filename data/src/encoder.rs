@@ -1,0 +1,252 @@
+//! What a model sees of a dataset: fitted on the training rows, stored with the model.
+
+use std::collections::BTreeSet;
+
+use lockstep_core::run::spec::Loss;
+use serde::{Deserialize, Serialize};
+
+/// From what a file holds to what a model sees, and back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoder {
+    /// What goes in.
+    pub inputs: Inputs,
+    /// What comes out.
+    pub target: Target,
+}
+
+/// What goes into a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Inputs {
+    /// Numeric columns, standardised: a value a column.
+    Columns(Vec<Scale>),
+    /// A column of bytes, divided by 255.
+    Bytes {
+        /// The column's name.
+        column: String,
+        /// The shape of a row, such as `[28, 28]`.
+        sample: Vec<usize>,
+    },
+}
+
+/// How a column is standardised: z = (x - mean) / deviation, in f64, clipped at ±10.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// The column's name.
+    pub column: String,
+    /// Over the training rows.
+    pub mean: f64,
+    /// Over the training rows, divided by their count; 1 for a constant column, which is only centred.
+    pub deviation: f64,
+}
+
+impl Scale {
+    /// z, as the model sees it.
+    #[inline]
+    pub fn apply(&self, value: f64) -> f32 {
+        ((value - self.mean) / self.deviation).clamp(-10.0, 10.0) as f32
+    }
+}
+
+/// What comes out of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Target {
+    /// One of some classes.
+    Classes {
+        /// The column's name.
+        column: String,
+        /// Class i is `labels[i]`: in numeric order if all are whole numbers, else by bytes.
+        labels: Vec<String>,
+    },
+    /// A number, as it is.
+    Values {
+        /// The column's name.
+        column: String,
+    },
+}
+
+impl Target {
+    /// The column's name.
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Classes { column, .. } | Self::Values { column } => column,
+        }
+    }
+}
+
+/// A stored encoder that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Bad {
+    /// Not the JSON of an encoder.
+    #[error("this is not an encoder: {0}")]
+    Json(String),
+    /// No inputs, or a shape without bytes.
+    #[error("the encoder has no inputs")]
+    NoInputs,
+    /// A column twice, or a target among the inputs.
+    #[error("the encoder names the column {0:?} twice")]
+    Twice(String),
+    /// A mean or deviation that cannot scale.
+    #[error("the encoder cannot scale the column {0:?}")]
+    Scale(String),
+    /// Fewer than two classes, or one twice.
+    #[error("the encoder's classes are not two or more different ones")]
+    Classes,
+}
+
+impl Encoder {
+    /// As stored with the model.
+    pub fn to_json(&self) -> String {
+        // Strings, finite numbers and lists of them always are JSON.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Encoder::to_json`] wrote.
+    ///
+    /// # Errors
+    /// The text is no encoder, or one that cannot be used.
+    pub fn from_json(text: &str) -> Result<Self, Bad> {
+        let encoder: Self = serde_json::from_str(text).map_err(|error| Bad::Json(error.to_string()))?;
+        encoder.check()?;
+        Ok(encoder)
+    }
+
+    /// The shape of a row's features.
+    pub fn sample(&self) -> Vec<usize> {
+        match &self.inputs {
+            Inputs::Columns(columns) => vec![columns.len()],
+            Inputs::Bytes { sample, .. } => sample.clone(),
+        }
+    }
+
+    /// The classes in order; `None` if the target is a number.
+    pub fn labels(&self) -> Option<&[String]> {
+        match &self.target {
+            Target::Classes { labels, .. } => Some(labels),
+            Target::Values { .. } => None,
+        }
+    }
+
+    fn check(&self) -> Result<(), Bad> {
+        let mut seen = BTreeSet::from([self.target.column()]);
+        let mut once = |column| {
+            if seen.insert(column) { Ok(()) } else { Err(Bad::Twice(column.into())) }
+        };
+        match &self.inputs {
+            Inputs::Columns(columns) => {
+                for Scale { column, mean, deviation } in columns {
+                    once(column.as_str())?;
+                    if !mean.is_finite() || !deviation.is_finite() || *deviation <= 0.0 {
+                        return Err(Bad::Scale(column.clone()));
+                    }
+                }
+            }
+            Inputs::Bytes { column, .. } => once(column.as_str())?,
+        }
+        let width = self.sample().iter().try_fold(1usize, |all, size| all.checked_mul(*size));
+        if width.is_none_or(|width| width == 0) {
+            return Err(Bad::NoInputs);
+        }
+        match self.labels() {
+            Some(labels)
+                if labels.len() < 2 || labels.iter().collect::<BTreeSet<_>>().len() < labels.len() =>
+            {
+                Err(Bad::Classes)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a loss wants as its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Classes,
+    /// For the loss of that name.
+    TwoClasses(&'static str),
+    Values,
+}
+
+impl Wanted {
+    pub(crate) fn by(loss: Loss) -> Self {
+        match loss {
+            Loss::CrossEntropy => Self::Classes,
+            Loss::BinaryCrossEntropy => Self::TwoClasses("binary_cross_entropy"),
+            Loss::Perceptron => Self::TwoClasses("perceptron"),
+            Loss::Hinge => Self::TwoClasses("hinge"),
+            Loss::MeanSquaredError | Loss::MeanAbsoluteError | Loss::Huber { .. } => Self::Values,
+        }
+    }
+}
+
+/// In numeric order if all are whole numbers, else by bytes.
+pub(crate) fn order(labels: BTreeSet<String>) -> Vec<String> {
+    let mut labels: Vec<String> = labels.into_iter().collect();
+    let numbers: Option<Vec<i128>> = labels.iter().map(|label| label.parse().ok()).collect();
+    if numbers.is_some() {
+        // Stable: `01` and `1` stay ordered by bytes.
+        labels.sort_by_key(|label| label.parse::<i128>().unwrap_or_default());
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoder() -> Encoder {
+        Encoder {
+            inputs: Inputs::Columns(vec![
+                Scale { column: "a".into(), mean: 0.1, deviation: 1.0 / 3.0 },
+                Scale { column: "b".into(), mean: -1e-300, deviation: 5e300 },
+            ]),
+            target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes \"é\"".into()] },
+        }
+    }
+
+    #[test]
+    fn json_keeps_every_bit() {
+        let bytes = Encoder {
+            inputs: Inputs::Bytes { column: "image".into(), sample: vec![28, 28] },
+            target: Target::Values { column: "label".into() },
+        };
+        for encoder in [encoder(), bytes] {
+            assert_eq!(Encoder::from_json(&encoder.to_json()), Ok(encoder));
+        }
+    }
+
+    #[test]
+    fn unusable_encoders_are_refused() {
+        let error = |from: &str, to: &str| {
+            let json = encoder().to_json();
+            assert!(json.contains(from));
+            Encoder::from_json(&json.replace(from, to)).unwrap_err().to_string()
+        };
+        assert!(error("inputs", "input").starts_with("this is not an encoder: unknown field `input`"));
+        assert_eq!(error("\"b\"", "\"a\""), "the encoder names the column \"a\" twice");
+        assert_eq!(error("\"b\"", "\"y\""), "the encoder names the column \"y\" twice");
+        assert_eq!(error("5e+300", "0.0"), "the encoder cannot scale the column \"b\"");
+        assert_eq!(error("\"no\",", ""), "the encoder's classes are not two or more different ones");
+        let none = Encoder { inputs: Inputs::Columns(Vec::new()), ..encoder() };
+        assert_eq!(Encoder::from_json(&none.to_json()), Err(Bad::NoInputs));
+    }
+
+    #[test]
+    fn labels_in_order() {
+        let ordered = |labels: &[&str]| order(labels.iter().map(ToString::to_string).collect()).join(" ");
+        assert_eq!(ordered(&["10", "9", "-1", "+2"]), "-1 +2 9 10");
+        assert_eq!(ordered(&["10", "9", "x"]), "10 9 x");
+        assert_eq!(ordered(&["1.5", "10", "2"]), "1.5 10 2");
+        assert_eq!(ordered(&["b", "B", "ä"]), "B b ä");
+        assert_eq!(ordered(&["1", "01"]), "01 1");
+    }
+
+    #[test]
+    fn far_values_are_clipped() {
+        let scale = Scale { column: "a".into(), mean: 1.0, deviation: 2.0 };
+        assert_eq!([4.0, 1e300, -1e300].map(|x| scale.apply(x)), [1.5, 10.0, -10.0]);
+    }
+}

@@ -1,0 +1,241 @@
+//! What is wrong with data: the file, the line or row, the column, what was found, what was expected.
+
+use std::fmt;
+
+/// Where in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The file as a whole.
+    Whole,
+    /// A line of text, from 1; the header is line 1.
+    Line(u64),
+    /// A row of a file without lines, from 0.
+    Row(u64),
+}
+
+/// One thing that is wrong with a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct DataError {
+    /// The file, as it was looked for.
+    pub file: String,
+    /// Where in it.
+    pub place: Place,
+    /// The column, if it is about one.
+    pub column: Option<String>,
+    /// What is wrong there.
+    pub what: Wrong,
+}
+
+impl DataError {
+    pub(crate) fn whole(file: impl Into<String>, what: Wrong) -> Self {
+        Self { file: file.into(), place: Place::Whole, column: None, what }
+    }
+
+    pub(crate) fn column(file: impl Into<String>, column: impl Into<String>, what: Wrong) -> Self {
+        Self { file: file.into(), place: Place::Whole, column: Some(column.into()), what }
+    }
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        match self.place {
+            Place::Whole => {}
+            Place::Line(line) => write!(f, ", line {line}")?,
+            Place::Row(row) => write!(f, ", row {row}")?,
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column {column:?}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// There is no such file.
+    #[error("no such file{}", did_you_mean(.nearest))]
+    NoFile {
+        /// The file beside it whose name is most like it.
+        nearest: Option<String>,
+    },
+    /// The system cannot read it.
+    #[error("cannot be read: {0}")]
+    Io(String),
+    /// A gzip stream is cut off or damaged.
+    #[error("the gzip stream is cut off or damaged: {0}")]
+    Gzip(String),
+    /// Neither a known extension nor a known header.
+    #[error("unknown format; expected .csv, .csv.gz or an IDX file, plain or gzipped")]
+    UnknownFormat,
+    /// Nothing in it.
+    #[error("the file is empty; expected a header and rows")]
+    Empty,
+    /// A header and nothing more.
+    #[error("there is a header but no rows")]
+    NoRows,
+    /// The text is not CSV.
+    #[error("this is not CSV: {0}")]
+    Csv(String),
+    /// Bytes that are no text.
+    #[error("found bytes that are not UTF-8; expected text")]
+    NotUtf8,
+    /// A row of another length than the header.
+    #[error("found {found} fields, expected {expected} as in the header")]
+    Ragged {
+        /// Fields of the row.
+        found: u64,
+        /// Fields of the header.
+        expected: u64,
+    },
+    /// A column's name is empty.
+    #[error("column {0} has no name; expected a header with a name for every column")]
+    Unnamed(usize),
+    /// Two columns have one name.
+    #[error("the header names this column twice")]
+    Duplicate,
+    /// A column is not there.
+    #[error("there is no such column{}", column_hint(.nearest, .known))]
+    NoColumn {
+        /// The column most like it.
+        nearest: Option<String>,
+        /// The file's columns.
+        known: Vec<String>,
+    },
+    /// No column is left to learn from.
+    #[error("no feature columns; expected at least one beside the target")]
+    NoFeatures,
+    /// A column of another kind than the model was trained on.
+    #[error("found {found}, expected {expected}")]
+    Unlike {
+        /// What the file has.
+        found: String,
+        /// What the model takes.
+        expected: String,
+    },
+    /// A cell that is no finite number.
+    #[error("found {}, expected a number", cell(.0))]
+    NotNumber(String),
+    /// A column whose mean or deviation is beyond f64.
+    #[error("its values are too large to standardise")]
+    TooLarge,
+    /// A label that the training rows do not have.
+    #[error("found {}, expected one of the classes of the training rows: {}", cell(.found), few(.known))]
+    NotClass {
+        /// The label.
+        found: String,
+        /// The classes.
+        known: Vec<String>,
+    },
+    /// A label that is not there.
+    #[error("found an empty cell, expected a class")]
+    NoLabel,
+    /// Only one class to tell apart.
+    #[error("every training row has the class {0:?}, expected two classes or more")]
+    OneClass(String),
+    /// A loss for two classes has another number of them.
+    #[error("found {} classes ({}), expected exactly 2 for the loss {loss}", .found.len(), few(.found))]
+    NotTwoClasses {
+        /// The classes.
+        found: Vec<String>,
+        /// The loss.
+        loss: &'static str,
+    },
+    /// An IDX file is shorter than its header says, or than a header.
+    #[error("the file is cut off: found {found} bytes, expected {expected}")]
+    Truncated {
+        /// Bytes there.
+        found: u64,
+        /// Bytes that the header announces, itself included.
+        expected: u64,
+    },
+    /// An IDX file is longer than its header says.
+    #[error("the header announces {expected} bytes, but more follow")]
+    Trailing {
+        /// Bytes that the header announces, itself included.
+        expected: u64,
+    },
+    /// A header's sizes cannot be true.
+    #[error("the header announces {sizes}, more than the file can hold")]
+    Lying {
+        /// As announced, such as `60000 x 28 x 28`.
+        sizes: String,
+    },
+    /// The first bytes of an IDX file.
+    #[error("found the bytes {found}, expected the header of an IDX file of unsigned bytes (00 00 08 …)")]
+    NotIdx {
+        /// The first four bytes.
+        found: String,
+    },
+    /// An IDX file of the wrong number of dimensions.
+    #[error("found {found} dimensions, expected {expected}")]
+    Rank {
+        /// Dimensions of the file.
+        found: usize,
+        /// What the run needs.
+        expected: &'static str,
+    },
+    /// As many labels as images are expected.
+    #[error("found {labels} labels, but {file} has {images} images")]
+    CountsDiffer {
+        /// Rows of this file.
+        labels: u64,
+        /// The other file.
+        file: String,
+        /// Its rows.
+        images: u64,
+    },
+    /// The validation share leaves no row on one side.
+    #[error(
+        "validation = {share} holds out {held} of {rows} rows; expected some and not all: change the share, \
+         or name a file"
+    )]
+    Share {
+        /// As in the run file.
+        share: String,
+        /// Rows held out.
+        held: u64,
+        /// Rows of the file.
+        rows: u64,
+    },
+    /// More numbers than this machine can address or hold.
+    #[error("{rows} rows of {width} values do not fit in memory")]
+    TooBig {
+        /// Rows.
+        rows: u64,
+        /// Values in a row.
+        width: usize,
+    },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
+
+fn column_hint(nearest: &Option<String>, known: &[String]) -> String {
+    match nearest {
+        Some(_) => did_you_mean(nearest),
+        None => format!("; the file has {}", few(known)),
+    }
+}
+
+fn cell(text: &str) -> String {
+    const LONGEST: usize = 40;
+    match text {
+        "" => "an empty cell".into(),
+        _ if text.chars().count() > LONGEST => {
+            format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>())
+        }
+        _ => format!("{text:?}"),
+    }
+}
+
+fn few(names: &[String]) -> String {
+    const MOST: usize = 12;
+    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(MOST) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,68 @@
+//! Datasets from files, and the text of every error.
+
+mod csv;
+mod idx;
+mod runs;
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use lockstep_core::run::spec::{Data, Loss, Source, Validation};
+use tempfile::TempDir;
+
+use crate::{Prepared, load};
+
+/// A folder with files in it.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.0.path().join(name), bytes).unwrap();
+        self
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn load(&self, data: &Data, loss: Loss) -> Result<Prepared, String> {
+        // Errors name files as they were looked for; a test knows them by name.
+        let folder = format!("{}/", self.path().display());
+        load(data, loss, 7, self.path()).map_err(|error| error.to_string().replace(&folder, ""))
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn file(path: &str) -> Source {
+    Source::File(path.into())
+}
+
+fn pair(images: &str, labels: &str) -> Source {
+    Source::Idx { images: images.into(), labels: labels.into() }
+}
+
+fn table(train: &str, target: &str) -> Data {
+    Data {
+        train: file(train),
+        validation: Validation::None,
+        target: Some(target.into()),
+        features: None,
+        in_memory: 1 << 28,
+        shuffle_rows: 1 << 14,
+    }
+}
+
+fn images(images: &str, labels: &str) -> Data {
+    Data { train: pair(images, labels), target: None, ..table("", "") }
+}
