@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lockstep_core::epoch::held_out;
 use lockstep_core::run::spec::{Data, Loss, Validation};
 
 use crate::fit::fit;
@@ -45,18 +46,4 @@ pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared,
     };
     let train = encoder.encode_some(&*train, TargetUse::Required, &trains)?;
     Ok(Prepared { train, validation, encoder })
-}
-
-/// Whether a row is held out, with the probability `fraction`: the hash of (seed, row), by SplitMix64
-/// (Steele, Lea and Flood 2014), says so. Rows appended later change nothing for those before.
-fn held_out(seed: u64, row: u64, fraction: f64) -> bool {
-    const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-    let state = mix(seed.wrapping_add(GAMMA)).wrapping_add(row.wrapping_add(1).wrapping_mul(GAMMA));
-    ((mix(state) >> 11) as f64) < fraction * (1_u64 << 53) as f64
-}
-
-const fn mix(mut z: u64) -> u64 {
-    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
 }

@@ -1,0 +1,50 @@
+//! The arithmetic of a job: gradients of nodes, cut into chunks as their layers are done.
+
+use bytes::Bytes;
+use lockstep_core::chunks::Chunks;
+use lockstep_core::gradient::{Engine, Step};
+use lockstep_core::model::Microbatch;
+use lockstep_core::run::spec::Wire;
+use lockstep_core::wire;
+use lockstep_proto::message::Gradient;
+
+use crate::session::Job;
+
+/// Computes a job's nodes and emits every chunk as soon as all of its layers are done: chunks of the
+/// last layers first, all nodes of one chunk before the next.
+pub fn run(
+    engine: &mut Engine<f32>,
+    chunks: &Chunks,
+    step: Step,
+    job: &Job,
+    microbatches: &mut [Microbatch<f32>],
+    mut emit: impl FnMut(Gradient),
+) {
+    let layout = engine.model().layout().clone();
+    let root = step.tree.root();
+    let mut open = chunks.len();
+    engine.compute(step, &job.nodes, &job.weights, microbatches, |nodes, layer| {
+        let done_from = layout.layer(layer).start;
+        while let Some(chunk) = open.checked_sub(1) {
+            let Some(range) = chunks.range(chunk).filter(|range| range.start >= done_from) else { break };
+            for node in nodes {
+                let encoding = if node.node == root { Wire::F32 } else { step.wire };
+                emit(Gradient {
+                    generation: job.generation,
+                    step: job.step,
+                    node: node.node,
+                    chunk: chunk as u32,
+                    summary: node.summary,
+                    payload: encode(&node.values[range.clone()], encoding),
+                });
+            }
+            open = chunk;
+        }
+    });
+}
+
+fn encode(values: &[f32], encoding: Wire) -> Bytes {
+    let mut bytes = Vec::with_capacity(values.len() * wire::width(encoding));
+    wire::encode(values, encoding, &mut bytes);
+    bytes.into()
+}
