@@ -8,3 +8,4 @@ pub mod machine;
 pub mod notice;
 pub mod progress;
 pub mod reducer;
+pub mod store;

@@ -10,6 +10,7 @@ pub mod chunks;
 pub mod clip;
 pub mod digest;
 pub mod epoch;
+pub mod evaluation;
 mod float;
 pub mod gradient;
 pub mod init;

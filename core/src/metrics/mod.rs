@@ -21,24 +21,35 @@ pub enum Kind {
 }
 
 /// Counts and sums over rows. A row with several outputs adds their means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     /// Rows.
     pub rows: u64,
     /// Σ of the rows' weights, 1 each unless given.
+    #[serde(deserialize_with = "number_or_null")]
     pub weight: f64,
     /// Σ weight · loss
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Rows whose class was predicted.
     pub correct: u64,
     /// Σ |y - t|
+    #[serde(deserialize_with = "number_or_null")]
     pub absolute_error: f64,
     /// Σ (y - t)²
+    #[serde(deserialize_with = "number_or_null")]
     pub squared_error: f64,
     /// Σ t
+    #[serde(deserialize_with = "number_or_null")]
     pub target: f64,
     /// Σ t²
+    #[serde(deserialize_with = "number_or_null")]
     pub target_squared: f64,
+}
+
+/// JSON has no number for a sum that is not finite, and writes null.
+fn number_or_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Sums {
@@ -139,6 +150,14 @@ mod tests {
         let report = sums.report(Kind::Classes).unwrap();
         assert_eq!((report.accuracy, report.loss, report.rmse), (Some(0.75), 0.125, None));
         assert_eq!(serde_json::to_string(&report).unwrap(), r#"{"loss":0.125,"accuracy":0.75}"#);
+    }
+
+    #[test]
+    fn sums_that_are_not_finite_can_be_stored() {
+        let sums = Sums { rows: 2, loss: f64::INFINITY, target: 0.1, ..Sums::default() };
+        let read: Sums = serde_json::from_str(&serde_json::to_string(&sums).unwrap()).unwrap();
+        assert!(read.loss.is_nan());
+        assert_eq!(Sums { loss: 0.0, ..read }, Sums { loss: 0.0, ..sums });
     }
 
     #[test]

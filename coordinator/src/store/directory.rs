@@ -1,0 +1,302 @@
+//! A run's directory: made, or found and gone on with.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use lockstep_core::digest::Digest;
+use lockstep_core::layout::Layout;
+use lockstep_core::metrics::Kind;
+use lockstep_core::model::Model;
+use lockstep_core::run::spec::Run;
+use lockstep_core::run::{differences, parse, to_toml};
+use lockstep_data::{Encoder, Shape};
+use serde_json::{Value, json};
+
+use super::checkpoint::{self, Checkpoint, Newest};
+use super::environment::{self, Environment};
+use super::error::{Damage, StoreError};
+use super::lines::{self, Lines};
+use super::results::Results;
+use super::{files, names};
+use crate::machine::{Fingerprint, Save};
+use crate::progress::{Record, StepRecord};
+use crate::reducer::Snapshot;
+
+/// What makes a run this run.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'a> {
+    /// The run, resolved.
+    pub run: &'a Run,
+    /// Fitted on the training rows.
+    pub encoder: &'a Encoder,
+    /// The network.
+    pub model: &'a Model,
+    /// What the training rows are.
+    pub train: &'a Shape,
+}
+
+/// What is stored with every checkpoint.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) run: Run,
+    pub(super) encoder: Encoder,
+    pub(super) layout: Layout,
+    pub(super) train: Shape,
+}
+
+/// A run directory that this process owns until it drops it.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    stored: Stored,
+    metrics: Lines,
+    digests: Lines,
+    /// Locked, so that no second coordinator writes here.
+    _lock: File,
+}
+
+/// A run directory and where its run goes on from.
+#[derive(Debug)]
+pub struct Opened {
+    /// The directory.
+    pub directory: RunDirectory,
+    /// The number of this start of the run's coordinator, from 1; stored already.
+    pub start: u32,
+    /// The newest valid checkpoint; none: the run begins at W(0).
+    pub checkpoint: Option<Checkpoint>,
+    /// What the run's first worker computed.
+    pub fingerprint: Option<Fingerprint>,
+    /// Newer checkpoints that were not believed, each renamed to `checkpoint-<step>.damaged`.
+    pub skipped: Vec<StoreError>,
+}
+
+/// Whether a run may use a directory: to be asked before data are read. Changes nothing.
+///
+/// # Errors
+/// It holds a run and `resume` is not asked for, or the stored run differs in what a resume may not
+/// change, or cannot be read.
+pub fn check(path: &Path, resume: bool, run: &Run) -> Result<(), StoreError> {
+    if !holds_a_run(path)? {
+        return Ok(());
+    }
+    if !resume {
+        return Err(StoreError::Taken(path.to_owned()));
+    }
+    let file = path.join(names::RUN);
+    let text = files::read(&file)?;
+    let stored =
+        parse(&String::from_utf8_lossy(&text), &[]).map_err(|problem| StoreError::damaged(&file, problem))?;
+    let differences = differences(&stored, run);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Differs { directory: path.to_owned(), differences })
+}
+
+fn holds_a_run(path: &Path) -> Result<bool, StoreError> {
+    let left = [names::RUN, names::MODEL, names::RESULTS].iter().any(|name| path.join(name).exists());
+    Ok(left || (path.is_dir() && !checkpoint::list(path)?.is_empty()))
+}
+
+impl RunDirectory {
+    /// Makes the directory of a new run; with `resume`, goes on with the run that it holds, or begins
+    /// where there is none.
+    ///
+    /// # Errors
+    /// As [`check`]; another coordinator writes there; the training rows are not those that the run
+    /// began with; or the system refuses.
+    pub fn create_or_resume(path: &Path, resume: bool, identity: Identity<'_>) -> Result<Opened, StoreError> {
+        fs::create_dir_all(path).map_err(StoreError::io(path, "be created"))?;
+        let lock = lock(path)?;
+        check(path, resume, identity.run)?;
+        checkpoint::sweep(path)?;
+        let (checkpoint, skipped) = newest(path, identity.run)?;
+        if let Some(checkpoint) = &checkpoint {
+            same_rows(path, checkpoint, identity)?;
+        }
+        let fingerprint = environment::fingerprint(path)?;
+        let start = count_start(path)?;
+        Environment::here(fingerprint.as_ref()).write(path)?;
+        cut(path, checkpoint.as_ref())?;
+        // Last: with it, the directory holds a run.
+        files::replace(&path.join(names::RUN), to_toml(identity.run).as_bytes())?;
+        files::sync_folder(path.parent())?;
+
+        let Identity { run, encoder, model, train } = identity;
+        let directory = Self {
+            path: path.to_owned(),
+            stored: Stored {
+                run: run.clone(),
+                encoder: encoder.clone(),
+                layout: model.layout().clone(),
+                train: train.clone(),
+            },
+            metrics: Lines::open(path.join(names::METRICS))?,
+            digests: Lines::open(path.join(names::DIGESTS))?,
+            _lock: lock,
+        };
+        if let Some(Checkpoint { step, digest, milestone: true, .. }) = &checkpoint {
+            // The process may have ended between the checkpoint and its line.
+            directory.note_digest(*step, *digest)?;
+        }
+        Ok(Opened { directory, start, checkpoint, fingerprint, skipped })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the log goes.
+    pub fn log(&self) -> PathBuf {
+        self.path.join(names::LOG)
+    }
+
+    /// Stores what the run's first worker computed; on disk when it returns.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn remember(&self, fingerprint: &Fingerprint) -> Result<(), StoreError> {
+        Environment::here(Some(fingerprint)).write(&self.path)
+    }
+
+    /// Appends a line of metrics.
+    ///
+    /// # Errors
+    /// The system refuses; no part of the line is left.
+    pub fn record(&self, record: &Record) -> Result<(), StoreError> {
+        let line = match record {
+            Record::Step(StepRecord { step, epoch, loss, lr, norm, rows, seconds, workers, .. }) => {
+                let mut line = json!({
+                    "step": step, "epoch": epoch, "loss": loss, "lr": lr, "seconds": seconds,
+                    "samples_per_second": *rows as f64 / seconds, "workers": workers,
+                });
+                if let (Some(norm), Some(line)) = (norm, line.as_object_mut()) {
+                    line.insert("norm".into(), json!(norm));
+                }
+                line
+            }
+            Record::Evaluation { step, epoch, sums } => {
+                json!({ "step": step, "epoch": epoch, VALIDATION: sums.report(self.kind()) })
+            }
+        };
+        self.metrics.append(&line)
+    }
+
+    /// Writes a checkpoint, notes its digest if it is a milestone, and removes those that are not kept.
+    /// For one thread at a time.
+    ///
+    /// # Errors
+    /// The system refuses. The checkpoints before are still there, and nothing is half-written.
+    pub fn write_checkpoint(&self, save: &Save, snapshot: &Snapshot) -> Result<Digest, StoreError> {
+        let digest = checkpoint::write(&self.path, &self.stored, save, snapshot)?;
+        if save.milestone {
+            self.digests.append_synced(&digest_line(snapshot.step, digest))?;
+        }
+        if let Err(error) = checkpoint::prune(&self.path, self.stored.run.checkpoint.keep) {
+            tracing::warn!("an old checkpoint stays: {error}");
+        }
+        Ok(digest)
+    }
+
+    /// Puts the end beside the checkpoints: the model of the checkpoint of the last step, which must be
+    /// there, and then the results.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be read, or the system refuses.
+    pub fn finish(&self, results: &Results) -> Result<(), StoreError> {
+        let last = self.path.join(format!("checkpoint-{}", results.steps)).join(names::MODEL);
+        files::replace_by_copy(&self.path.join(names::MODEL), &last)?;
+        let path = self.path.join(names::RESULTS);
+        let text =
+            serde_json::to_string_pretty(results).map_err(|error| StoreError::damaged(&path, error))?;
+        files::replace(&path, (text + "\n").as_bytes())
+    }
+
+    /// What evaluations report.
+    pub fn kind(&self) -> Kind {
+        if self.stored.encoder.labels().is_some() { Kind::Classes } else { Kind::Numbers }
+    }
+
+    fn note_digest(&self, step: u64, digest: Digest) -> Result<(), StoreError> {
+        let noted = files::read_if_there(&self.path.join(names::DIGESTS))?.unwrap_or_default();
+        let of_step =
+            |line: &str| serde_json::from_str(line).is_ok_and(|line: Value| lines::step(&line) == Some(step));
+        if noted.lines().any(of_step) {
+            return Ok(());
+        }
+        self.digests.append_synced(&digest_line(step, digest))
+    }
+}
+
+fn digest_line(step: u64, digest: Digest) -> Value {
+    json!({ "step": step, "digest": digest })
+}
+
+/// A lock on the folder itself; where the file system has none, nothing is locked.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let folder = File::open(path).map_err(StoreError::io(path, "be opened"))?;
+    match folder.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(StoreError::Busy(path.to_owned())),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(folder),
+    }
+}
+
+fn newest(path: &Path, run: &Run) -> Result<(Option<Checkpoint>, Vec<StoreError>), StoreError> {
+    let Newest { accepted, refused } =
+        checkpoint::newest_of(path, |folder| checkpoint::open_own(folder, run))?;
+    let mut skipped = Vec::new();
+    for (folder, error) in refused {
+        // Aside, so that it is neither counted among those that are kept nor in the way of its step.
+        let mut aside = OsString::from(&folder);
+        aside.push(".damaged");
+        files::remove_folder(Path::new(&aside))?;
+        fs::rename(&folder, &aside).map_err(StoreError::io(&folder, "be put aside"))?;
+        skipped.push(error);
+    }
+    Ok((accepted.map(|(_, checkpoint)| checkpoint), skipped))
+}
+
+fn same_rows(path: &Path, checkpoint: &Checkpoint, identity: Identity<'_>) -> Result<(), StoreError> {
+    let what = if checkpoint.train != *identity.train {
+        format!(
+            "there were {} of shape {:?}, now there are {} of shape {:?}",
+            checkpoint.train.rows, checkpoint.train.sample, identity.train.rows, identity.train.sample
+        )
+    } else if checkpoint.encoder != *identity.encoder {
+        "their columns, classes, means or deviations are others".into()
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::OtherData { directory: path.to_owned(), what })
+}
+
+/// The number of this start, on disk before anyone sees it.
+fn count_start(path: &Path) -> Result<u32, StoreError> {
+    let file = path.join(names::STARTS);
+    let before = match files::read_if_there(&file)? {
+        None => 0,
+        Some(text) => text.trim().parse::<u32>().map_err(|_| {
+            StoreError::damaged(&file, Damage::Text { found: text, expected: "a count of starts" })
+        })?,
+    };
+    let start = before.saturating_add(1);
+    files::replace(&file, format!("{start}\n").as_bytes())?;
+    Ok(start)
+}
+
+/// Removes the lines past the checkpoint, or all without one.
+fn cut(path: &Path, checkpoint: Option<&Checkpoint>) -> Result<(), StoreError> {
+    let past = |line: &Value| match (lines::step(line), checkpoint) {
+        (Some(step), Some(checkpoint)) => {
+            let again = checkpoint.progress.evaluation_due && line.get(VALIDATION).is_some();
+            step > checkpoint.step || (step == checkpoint.step && again)
+        }
+        _ => true,
+    };
+    lines::cut(&path.join(names::METRICS), |line| !past(line))?;
+    lines::cut(&path.join(names::DIGESTS), |line| !past(line))
+}
+
+const VALIDATION: &str = "validation";
