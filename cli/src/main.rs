@@ -1,2 +1,44 @@
-//! The `lockstep` command.
-fn main() {}
+//! The `lockstep` command: parse, run, exit code.
+
+mod commands;
+mod environment;
+mod failure;
+mod log;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Trains neural networks on a cluster of CPU processes. The result is a function of the run file and
+/// its data, never of the cluster: one worker or sixteen, killed, slowed or joined late, the same bits.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 finished, 1 failed, 2 wrong usage, 75 not finished (run the same again), \
+                          78 bad run file or data (do not retry), 130 or 143 a second signal";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work for a coordinator
+    Worker(commands::worker::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done: Result<(), Failure> = match Arguments::parse().command {
+        Command::Worker(arguments) => commands::worker::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

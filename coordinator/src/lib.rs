@@ -2,10 +2,19 @@
 //!
 //! [`cluster`] is all of it without I/O: [`machine`] decides, [`reducer`] sums and updates, each pure.
 
+pub mod assemble;
+mod calls;
+mod clock;
 pub mod cluster;
+pub mod driver;
 pub mod ledger;
 pub mod machine;
 pub mod notice;
 pub mod progress;
 pub mod reducer;
+pub mod rows;
+mod run;
+mod service;
 pub mod store;
+
+pub use run::{Coordinator, Stopper};

@@ -16,13 +16,6 @@ pub const VERSION: u32 = 1;
 /// Rows of one piece of an evaluation.
 pub const PIECE_ROWS: usize = 256;
 
-/// The kernel that runs use unless the run file names another.
-pub const DEFAULT_KERNEL: &str = match (cfg!(feature = "blas"), cfg!(target_arch = "x86_64")) {
-    (false, _) => "rust",
-    (true, true) => "Haswell",
-    (true, false) => "ARMV8",
-};
-
 /// This process's numerics, such as `x86-64/Haswell/1`. A library that multiplies on several threads
 /// gives other bits, so their number then stands beside the kernel.
 pub fn name() -> String {

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// header announces, so this also bounds what a lying header can cost.
 pub const MESSAGE_LIMIT: usize = (1 << 20) + (1 << 12);
 
+/// The same for rows: a single wide row must fit.
+pub const ROW_MESSAGE_LIMIT: usize = 64 << 20;
+
 /// HTTP/2 frame size.
 pub const FRAME: u32 = 1 << 20;
 

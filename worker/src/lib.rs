@@ -3,6 +3,12 @@
 //! [`session`] is all decisions without I/O; [`compute`] is the arithmetic, on threads of its own;
 //! the client moves messages between the two and the coordinator.
 
+mod client;
 pub mod compute;
+mod engine;
+mod prefetch;
 pub mod session;
+pub mod task;
 pub mod weights;
+
+pub use client::{Ended, Options, run};

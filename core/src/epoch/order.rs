@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::plan::Plan;
 use crate::random::{Purpose, stream};
+use crate::run::spec::Data;
 
 /// How the data lies, which decides how an epoch is shuffled. Rows are counted through all blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,21 @@ pub enum Arrangement {
     },
 }
 
+/// Rows of a block of data that is held whole by the coordinator and does not fit `in_memory`.
+const BLOCK_ROWS: u64 = 8_192;
+
 impl Arrangement {
+    /// How `rows` rows of `width` values lie for this run, whatever their format.
+    pub fn of(data: &Data, rows: u64, width: usize) -> Self {
+        let decoded = rows.saturating_mul(width as u64).saturating_mul(4);
+        if decoded <= data.in_memory {
+            return Self::Rows(rows);
+        }
+        let starts = (0..rows).step_by(BLOCK_ROWS as usize);
+        let lens = starts.map(|start| BLOCK_ROWS.min(rows - start)).collect();
+        Self::Blocks { lens, window: data.shuffle_rows.max(1) }
+    }
+
     /// Rows in all blocks.
     pub fn rows(&self) -> u64 {
         match self {

@@ -10,8 +10,11 @@ pub(super) const NUMERICS: [(&str, Numerics); 2] =
     [("strict", Numerics::Strict), ("relaxed", Numerics::Relaxed)];
 
 /// The BLAS kernel of a run that names none: one that every processor of this architecture from the
-/// last decade runs.
+/// last decade runs; without BLAS, ndarray's own.
 pub const fn default_kernel() -> &'static str {
+    if !cfg!(feature = "blas") {
+        return "rust";
+    }
     if cfg!(target_arch = "aarch64") { "NEOVERSEN1" } else { "Haswell" }
 }
 

@@ -1,0 +1,2 @@
+//! A file a command.
+pub mod worker;

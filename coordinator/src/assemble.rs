@@ -1,0 +1,89 @@
+//! A cluster from a run, its rows and where it stands.
+
+use std::time::Duration;
+
+use lockstep_core::epoch::Plan;
+use lockstep_core::model::{Model, ShapeError, Target};
+use lockstep_core::numerics::PIECE_ROWS;
+use lockstep_core::optimizer::Optimizer;
+use lockstep_core::run::{self, spec::Run};
+use lockstep_data::TargetType;
+use lockstep_proto::settings::GRANT_WINDOW;
+
+use crate::cluster::Cluster;
+use crate::machine::{Config, Fingerprint, Machine};
+use crate::progress::Progress;
+use crate::reducer::{Reducer, Snapshot, State};
+use crate::rows::Rows;
+
+/// Where a run stands when its coordinator starts.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// How often its coordinator has started, this time counted.
+    pub start: u32,
+    /// What the run's first worker computed.
+    pub fingerprint: Option<Fingerprint>,
+    /// A checkpoint to go on from.
+    pub checkpoint: Option<(Progress, Snapshot)>,
+}
+
+/// The network of a run over these rows.
+///
+/// # Errors
+/// If layers do not fit the rows, each other or the loss.
+pub fn model(run: &Run, rows: &Rows) -> Result<Model, ShapeError> {
+    let shape = rows.train.shape();
+    let target = match shape.targets {
+        TargetType::Classes(classes) => Target::Classes(classes as usize),
+        TargetType::Values(width) => Target::Values(width),
+        TargetType::Absent => Target::Values(0),
+    };
+    Model::new(&run.model, &shape.sample, target)
+}
+
+/// Steps of the whole run.
+pub fn total_steps(run: &Run, rows: &Rows) -> u64 {
+    plan(run, rows).steps_per_epoch().saturating_mul(run.train.epochs)
+}
+
+/// Steps, shards and rows of an epoch.
+pub fn plan(run: &Run, rows: &Rows) -> Plan {
+    Plan::new(rows.train.rows(), run.cluster.shards, run.train.batch_size)
+}
+
+/// The cluster, ready for its first input.
+pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Cluster {
+    let plan = plan(run, rows);
+    let total_steps = total_steps(run, rows);
+    let json = |table: &lockstep_data::Table| serde_json::to_string(&table.shape()).unwrap_or_default();
+    let pieces = rows.validation.as_ref().map_or(0, |table| table.rows().div_ceil(PIECE_ROWS as u64));
+    let config = Config {
+        plan,
+        total_steps,
+        evaluate_every: run.train.evaluate_every.unwrap_or(plan.steps_per_epoch()).max(1),
+        pieces: u32::try_from(pieces).unwrap_or(u32::MAX),
+        save_every: run.checkpoint.every_steps.max(1),
+        heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
+        numerics: run.cluster.numerics,
+        kernel: run.cluster.kernel.clone(),
+        run: run::to_toml(run),
+        train: json(&rows.train),
+        validation: rows.validation.as_ref().map(json),
+        window: GRANT_WINDOW,
+    };
+    let layout = model.layout();
+    let mut optimizer = Optimizer::new(run.train.optimizer, layout.len());
+    let (progress, weights) = match standing.checkpoint {
+        None => (Progress::default(), model.initial_parameters(run.seed)),
+        Some((progress, snapshot)) => {
+            for ((_, moment), (_, stored)) in optimizer.state_mut().zip(&snapshot.optimizer) {
+                moment.copy_from_slice(stored);
+            }
+            (progress, snapshot.weights)
+        }
+    };
+    let state = State::new(run, layout, progress.step, total_steps, weights, optimizer);
+    let reducer = Reducer::new(run, layout, GRANT_WINDOW, state);
+    let machine = Machine::new(config, standing.start, progress, standing.fingerprint);
+    Cluster::new(machine, reducer, standing.start)
+}

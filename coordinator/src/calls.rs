@@ -1,0 +1,26 @@
+//! What the service asks of the one task that owns the cluster.
+
+use lockstep_proto::Session;
+use lockstep_proto::message::{Down, FromWorker, Hello, ToWorker, Up};
+use tokio::sync::{mpsc, oneshot};
+
+/// A request to the driver.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// A control stream has opened.
+    Hello { hello: Hello, outbox: mpsc::UnboundedSender<ToWorker>, session: oneshot::Sender<Session> },
+    /// A tensor stream has opened; answered with whether the session is one of the run's.
+    Tensors { session: Session, outbox: mpsc::UnboundedSender<Down>, known: oneshot::Sender<bool> },
+    /// Whether the session is one of the run's.
+    Knows { session: Session, known: oneshot::Sender<bool> },
+    /// On a session's control stream.
+    FromWorker(Session, FromWorker),
+    /// On a session's tensor stream.
+    Up(Session, Up),
+    /// A stream of the session broke.
+    Gone(Session, String),
+    /// A checkpoint is on disk, or failed to be.
+    Saved { step: u64, result: Result<(), String> },
+    /// A signal.
+    Stop,
+}

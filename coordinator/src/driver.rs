@@ -1,0 +1,191 @@
+//! The one task that owns the cluster: it feeds it, performs its outputs and reads the clock.
+//!
+//! It runs on a thread of its own, because sums and updates are computed in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lockstep_proto::Session;
+use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
+use tokio::sync::mpsc;
+
+use crate::calls::Call;
+use crate::clock::Clock;
+use crate::cluster::{Cluster, Input, Output};
+use crate::machine::{Fingerprint, Save};
+use crate::notice::Notice;
+use crate::progress::Record;
+use crate::reducer::Snapshot;
+
+/// What happens outside of the cluster's own words.
+pub trait Effects: Send {
+    /// Writes a checkpoint; returns what may run on another thread.
+    fn save(&mut self, save: Save, snapshot: Snapshot) -> Box<dyn FnOnce() -> Result<(), String> + Send>;
+    /// Stores what the first worker computes.
+    fn remember(&mut self, fingerprint: Fingerprint);
+    /// A line of metrics.
+    fn record(&mut self, record: Record);
+    /// For the log.
+    fn notice(&mut self, notice: Notice);
+}
+
+/// Payload bytes of gradients that came and of weights that went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes {
+    /// Gradients.
+    pub up: u64,
+    /// Weights.
+    pub down: u64,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// For machines.
+    pub outcome: Outcome,
+    /// For people.
+    pub text: String,
+    /// As it ended.
+    pub cluster: Cluster,
+    /// What travelled.
+    pub bytes: Bytes,
+}
+
+#[derive(Default)]
+struct Outboxes {
+    control: BTreeMap<Session, mpsc::UnboundedSender<ToWorker>>,
+    tensors: BTreeMap<Session, mpsc::UnboundedSender<Down>>,
+}
+
+pub(crate) struct Driver<E> {
+    cluster: Cluster,
+    effects: E,
+    calls: mpsc::Receiver<Call>,
+    /// For answers of the checkpoint's thread.
+    own: mpsc::Sender<Call>,
+    outboxes: Outboxes,
+    clock: Clock,
+    heartbeat: Duration,
+    bytes: Bytes,
+}
+
+impl<E: Effects> Driver<E> {
+    pub(crate) fn new(
+        cluster: Cluster,
+        effects: E,
+        calls: mpsc::Receiver<Call>,
+        own: mpsc::Sender<Call>,
+        heartbeat: Duration,
+    ) -> Self {
+        let clock = Clock::new(heartbeat);
+        let (outboxes, bytes) = (Outboxes::default(), Bytes::default());
+        Self { cluster, effects, calls, own, outboxes, clock, heartbeat, bytes }
+    }
+
+    /// Until the run ends.
+    pub(crate) async fn run(mut self) -> Ended {
+        let now = self.clock.now();
+        self.cluster.handle(now, Input::Start);
+        loop {
+            if let Some((outcome, text)) = self.perform() {
+                let Self { cluster, bytes, .. } = self;
+                return Ended { outcome, text, cluster, bytes };
+            }
+            let now = self.clock.now();
+            let due = self.cluster.poll_timeout().map_or(self.heartbeat, |due| due.saturating_sub(now));
+            // The loop turns at least once a heartbeat, else the clock would lose time.
+            match tokio::time::timeout(due.min(self.heartbeat / 2), self.calls.recv()).await {
+                Ok(Some(call)) => self.take(call),
+                Ok(None) => self.take(Call::Stop),
+                Err(_) => {
+                    // What waits is read before deadlines fire.
+                    while let Ok(call) = self.calls.try_recv() {
+                        self.take(call);
+                    }
+                    let now = self.clock.now();
+                    self.cluster.handle_timeout(now);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, call: Call) {
+        let input = match call {
+            Call::Hello { hello, outbox, session: answer } => {
+                let session = self.cluster.new_session();
+                self.outboxes.control.insert(session, outbox);
+                if answer.send(session).is_err() {
+                    self.outboxes.control.remove(&session);
+                    return;
+                }
+                Input::Control(session, FromWorker::Hello(hello))
+            }
+            Call::Tensors { session, outbox, known: answer } => {
+                let known = self.cluster.machine().knows(session);
+                if answer.send(known).is_err() || !known {
+                    return;
+                }
+                self.outboxes.tensors.insert(session, outbox);
+                Input::Tensors(session, Up::Open(session))
+            }
+            Call::Knows { session, known } => {
+                // Whoever asked may be gone.
+                let _ = known.send(self.cluster.machine().knows(session));
+                return;
+            }
+            Call::FromWorker(session, message) => Input::Control(session, message),
+            Call::Up(session, message) => {
+                if let Up::Gradient(gradient) = &message {
+                    self.bytes.up += gradient.payload.len() as u64;
+                }
+                Input::Tensors(session, message)
+            }
+            Call::Gone(session, why) => Input::Gone(session, why),
+            Call::Saved { step, result } => Input::Saved { step, result },
+            Call::Stop => Input::Stop,
+        };
+        let now = self.clock.now();
+        self.cluster.handle(now, input);
+    }
+
+    /// Performs what is to be done; how the run ended, if it did.
+    fn perform(&mut self) -> Option<(Outcome, String)> {
+        while let Some(output) = self.cluster.poll_output() {
+            match output {
+                Output::Control(session, message) => {
+                    if let Some(outbox) = self.outboxes.control.get(&session) {
+                        // A closed stream is noticed by its reader.
+                        let _ = outbox.send(message);
+                    }
+                }
+                Output::Tensors(session, message) => {
+                    if let Down::Weights(weights) = &message {
+                        self.bytes.down += weights.payload.len() as u64;
+                    }
+                    if let Some(outbox) = self.outboxes.tensors.get(&session) {
+                        let _ = outbox.send(message);
+                    }
+                }
+                Output::Close(session) => {
+                    self.outboxes.control.remove(&session);
+                    self.outboxes.tensors.remove(&session);
+                }
+                Output::Save(save, snapshot) => {
+                    let step = save.progress.step;
+                    let write = self.effects.save(save, snapshot);
+                    let own = self.own.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let result = write();
+                        // Without a driver nobody waits for it.
+                        let _ = own.blocking_send(Call::Saved { step, result });
+                    });
+                }
+                Output::Remember(fingerprint) => self.effects.remember(fingerprint),
+                Output::Record(record) => self.effects.record(record),
+                Output::Notice(notice) => self.effects.notice(notice),
+                Output::Finish(outcome, text) => return Some((outcome, text)),
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! `run(listener, …)`: the service and the driver together. The caller owns the port and the lifetime.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::calls::Call;
+use crate::cluster::Cluster;
+use crate::driver::{Driver, Effects, Ended};
+use crate::rows::Rows;
+use crate::service;
+
+/// Messages that wait for the driver. Gradients among them are bounded by grants besides.
+const QUEUE: usize = 64;
+
+/// How long streams may take to send what is queued once the run has ended.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// A coordinator that is ready to serve.
+#[derive(Debug)]
+pub struct Coordinator {
+    calls: mpsc::Receiver<Call>,
+    own: mpsc::Sender<Call>,
+}
+
+/// Asks a running coordinator to write a checkpoint and end.
+#[derive(Clone, Debug)]
+pub struct Stopper(mpsc::Sender<Call>);
+
+impl Stopper {
+    /// Returns when the coordinator has heard, or is gone.
+    pub async fn stop(&self) {
+        let _ = self.0.send(Call::Stop).await;
+    }
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        let (own, calls) = mpsc::channel(QUEUE);
+        Self { calls, own }
+    }
+}
+
+impl Coordinator {
+    /// Stops it from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.own.clone())
+    }
+
+    /// Serves workers on `listener` until the run ends.
+    ///
+    /// # Errors
+    /// If the listener fails, or the driver's thread.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        cluster: Cluster,
+        effects: impl Effects + 'static,
+        rows: Arc<Rows>,
+        heartbeat: Duration,
+    ) -> io::Result<Ended> {
+        let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat);
+        let (done, shutdown) = oneshot::channel::<()>();
+        let server = tokio::spawn(service::serve(listener, self.own, rows, async {
+            let _ = shutdown.await;
+        }));
+        let runtime = tokio::runtime::Handle::current();
+        let driven = tokio::task::spawn_blocking(move || runtime.block_on(driver.run())).await;
+        drop(done);
+        // Workers that are still reading get their last messages; the silent ones are not waited for.
+        let served = tokio::time::timeout(FLUSH, server).await;
+        let ended = driven.map_err(io::Error::other)?;
+        match served {
+            Ok(Ok(Err(error))) => Err(io::Error::other(error)),
+            _ => Ok(ended),
+        }
+    }
+}

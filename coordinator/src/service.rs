@@ -1,0 +1,159 @@
+//! The gRPC service: converts, passes on, converts. It decides nothing.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lockstep_proto::message::{FromWorker, RowsRequest, Up};
+use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
+use lockstep_proto::{Malformed, Session, wire};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::server::TcpIncoming;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::calls::Call;
+use crate::rows::Rows;
+
+/// Serves workers until `shutdown` resolves.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    calls: mpsc::Sender<Call>,
+    rows: Arc<Rows>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let service = ClusterServer::new(Service { calls, rows })
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT);
+    tonic::transport::Server::builder()
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
+        .max_concurrent_streams(16)
+        .http2_keepalive_interval(Some(KEEPALIVE.0))
+        .http2_keepalive_timeout(Some(KEEPALIVE.1))
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
+        .await
+}
+
+struct Service {
+    calls: mpsc::Sender<Call>,
+    rows: Arc<Rows>,
+}
+
+type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Cluster for Service {
+    type ControlStream = Outgoing<wire::ToWorker>;
+    type TensorsStream = Outgoing<wire::TensorsDown>;
+    type RowsStream = Outgoing<wire::RowsPart>;
+
+    async fn control(
+        &self,
+        request: Request<Streaming<wire::FromWorker>>,
+    ) -> Result<Response<Self::ControlStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("no first message"))?;
+        let FromWorker::Hello(hello) = first.try_into().map_err(malformed)? else {
+            return Err(Status::invalid_argument("the first control message must be Hello"));
+        };
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (answer, session) = oneshot::channel();
+        self.call(Call::Hello { hello, outbox, session: answer }).await?;
+        let session = session.await.map_err(|_| ended())?;
+        tokio::spawn(forward(incoming, self.calls.clone(), session, Call::FromWorker));
+        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into())))))
+    }
+
+    async fn tensors(
+        &self,
+        request: Request<Streaming<wire::TensorsUp>>,
+    ) -> Result<Response<Self::TensorsStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("no first message"))?;
+        let Up::Open(session) = first.try_into().map_err(malformed)? else {
+            return Err(Status::invalid_argument("the first tensor message must be Open"));
+        };
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (answer, known) = oneshot::channel();
+        self.call(Call::Tensors { session, outbox, known: answer }).await?;
+        if !known.await.map_err(|_| ended())? {
+            return Err(unknown(session));
+        }
+        tokio::spawn(forward(incoming, self.calls.clone(), session, Call::Up));
+        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into())))))
+    }
+
+    async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
+        let RowsRequest { session, dataset, first, count } =
+            request.into_inner().try_into().map_err(malformed)?;
+        let (answer, known) = oneshot::channel();
+        self.call(Call::Knows { session, known: answer }).await?;
+        if !known.await.map_err(|_| ended())? {
+            return Err(unknown(session));
+        }
+        // A part is encoded when the connection has room for it.
+        let rows = self.rows.clone();
+        let parts = rows.cut(dataset, first, count).into_iter().map(move |part| {
+            let (first, count) = (part.start, part.end - part.start);
+            let payload = rows.part(dataset, part).map_err(|why| Status::out_of_range(why.to_string()))?;
+            Ok(wire::RowsPart { first, count, payload: payload.into() })
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
+    }
+}
+
+impl Service {
+    async fn call(&self, call: Call) -> Result<(), Status> {
+        self.calls.send(call).await.map_err(|_| ended())
+    }
+}
+
+/// Passes a stream's messages on until it ends, which ends the session.
+async fn forward<W, M: TryFrom<W, Error = Malformed>>(
+    mut incoming: Streaming<W>,
+    calls: mpsc::Sender<Call>,
+    session: Session,
+    call: fn(Session, M) -> Call,
+) {
+    let why = loop {
+        match incoming.message().await {
+            Ok(Some(message)) => match message.try_into() {
+                Ok(message) => {
+                    if calls.send(call(session, message)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(malformed) => break malformed.to_string(),
+            },
+            Ok(None) => break "it closed its connection".to_owned(),
+            Err(status) => break broken(&status),
+        }
+    };
+    // Without a driver there is no session to end.
+    let _ = calls.send(Call::Gone(session, why)).await;
+}
+
+fn broken(status: &Status) -> String {
+    match status.code() {
+        Code::OutOfRange => format!("a message is too large: {}", status.message()),
+        Code::Cancelled | Code::Unavailable | Code::Unknown => "its connection broke".to_owned(),
+        _ => status.message().to_owned(),
+    }
+}
+
+fn malformed(why: Malformed) -> Status {
+    Status::invalid_argument(why.to_string())
+}
+
+fn ended() -> Status {
+    Status::unavailable("the coordinator is ending")
+}
+
+fn unknown(session: Session) -> Status {
+    Status::permission_denied(format!("session {session} is not one of this run's, or has ended"))
+}

@@ -1,0 +1,192 @@
+//! The thin client: three connections, and the loop that moves messages between them, the session and
+//! the compute thread. It decides nothing about the run.
+
+mod connect;
+mod join;
+
+use std::time::{Duration, Instant};
+
+use lockstep_core::threads::Threads;
+use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker};
+use lockstep_proto::wire;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::engine::{self, Order};
+use crate::session::{Input, Output, Session};
+use connect::{Lost, Streams};
+
+/// How a worker is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `host:port` of the coordinator.
+    pub coordinator: String,
+    /// The worker's name: a new session under a name ends the old one.
+    pub name: String,
+    /// The host, for people.
+    pub host: String,
+    /// Compute threads.
+    pub threads: usize,
+    /// How long to wait for a coordinator; `None` for ever.
+    pub wait: Option<Duration>,
+    /// Stay under the BLAS kernel that is loaded, even if the run has another. For tests.
+    pub keep_kernel: bool,
+}
+
+/// How a worker's work ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The run has ended, so.
+    Run(Outcome, String),
+    /// The run needs this BLAS kernel: execute again under it.
+    OtherKernel(String),
+    /// The coordinator does not want this worker.
+    Refused(String),
+    /// No coordinator in time.
+    NoCoordinator,
+    /// Asked to stop.
+    Stopped,
+}
+
+/// Works until the run ends, `stop` resolves or no coordinator is there for too long.
+pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
+    tokio::pin!(stop);
+    let mut waiting = Waiting::new(options);
+    loop {
+        let attempt = tokio::select! {
+            attempt = attempt(options, &mut waiting) => attempt,
+            () = &mut stop => return Ended::Stopped,
+        };
+        let lost = match attempt {
+            Ok(ended) => return ended,
+            Err(lost) => lost,
+        };
+        let Some(pause) = waiting.pause(&lost) else { return Ended::NoCoordinator };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut stop => return Ended::Stopped,
+        }
+    }
+}
+
+/// How long there has been no coordinator, and when to try again.
+struct Waiting<'a> {
+    options: &'a Options,
+    since: Instant,
+    told: Option<Instant>,
+    tries: u32,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(options: &'a Options) -> Self {
+        Self { options, since: Instant::now(), told: None, tries: 0 }
+    }
+
+    fn connected(&mut self) {
+        self.since = Instant::now();
+        self.told = None;
+        self.tries = 0;
+    }
+
+    /// The pause before the next try, with jitter so that workers do not come all at once; `None` when
+    /// the time is up.
+    fn pause(&mut self, lost: &Lost) -> Option<Duration> {
+        let waited = self.since.elapsed();
+        if self.options.wait.is_some_and(|most| waited >= most) {
+            return None;
+        }
+        if self.told.is_none_or(|told| told.elapsed() >= Duration::from_secs(60)) {
+            self.told = Some(Instant::now());
+            let limit = match self.options.wait {
+                Some(most) => format!("{} s at most", most.as_secs()),
+                None => "for ever".into(),
+            };
+            let coordinator = &self.options.coordinator;
+            warn!("no coordinator at {coordinator} ({lost}); waiting since {} s, {limit}", waited.as_secs());
+        }
+        let base = Duration::from_millis(50 << self.tries.min(5));
+        self.tries += 1;
+        let jitter = f64::from(std::process::id().wrapping_mul(2_654_435_761) % 1000) / 1000.0;
+        Some(base.mul_f64(0.75 + jitter / 2.0))
+    }
+}
+
+/// One session, from connection to end.
+async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, Lost> {
+    let mut connection = connect::control(options).await?;
+    let joined = match join::join(options, &mut connection).await? {
+        Ok(joined) => joined,
+        Err(ended) => return Ok(ended),
+    };
+    waiting.connected();
+    let threads = Threads::new(options.threads).map_err(Lost::system)?;
+    let (orders, mut computed) = engine::start(joined.task.clone(), threads).map_err(Lost::system)?;
+    let task = &joined.task;
+    let mut session = Session::new(task.chunks.clone(), task.run.cluster.wire, joined.window);
+    let Streams { mut control, mut tensors, control_out, tensors_out, .. } =
+        connection.open_tensors(&joined).await?;
+    loop {
+        let input = tokio::select! {
+            message = control.message() => {
+                let message = message?.ok_or(Lost::Closed)?;
+                match message.try_into()? {
+                    ToWorker::Assign(assign) => Input::Assign(assign),
+                    ToWorker::Evaluate(evaluate) => Input::Evaluate(evaluate),
+                    ToWorker::End(end) => return Ok(Ended::Run(end.outcome, end.text)),
+                    ToWorker::Refused(refused) if refused.reason.may_return() => {
+                        return Err(Lost::Refused(refused.text));
+                    }
+                    ToWorker::Refused(refused) => return Ok(Ended::Refused(refused.text)),
+                    ToWorker::Accepted => {
+                        info!("joined the run {} with {} threads", task.run.name, options.threads);
+                        continue;
+                    }
+                    ToWorker::Welcome(_) => continue,
+                }
+            }
+            message = tensors.message() => {
+                let message: wire::TensorsDown = message?.ok_or(Lost::Closed)?;
+                Input::Tensors(Down::try_from(message)?)
+            }
+            input = computed.recv() => input.ok_or(Lost::Compute)??,
+        };
+        session.handle(input)?;
+        while let Some(output) = session.poll_output() {
+            let sent = match output {
+                Output::Compute(job) => orders.send(Order::Compute(job)).is_ok(),
+                Output::Evaluate { weights, pieces, .. } => {
+                    orders.send(Order::Evaluate { weights, pieces }).is_ok()
+                }
+                Output::Control(message) => control_out.send(message.into()).is_ok(),
+                Output::Tensors(message) => tensors_out.send(message.into()).is_ok(),
+            };
+            if !sent {
+                return Err(Lost::Closed);
+            }
+        }
+    }
+}
+
+/// Sends a sign of life regularly until it is dropped.
+struct Heartbeat(tokio::task::JoinHandle<()>);
+
+impl Heartbeat {
+    fn start(every: Duration, out: mpsc::UnboundedSender<wire::FromWorker>) -> Self {
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(every);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if out.send(FromWorker::Heartbeat.into()).is_err() {
+                    return;
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

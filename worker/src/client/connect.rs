@@ -1,0 +1,157 @@
+//! Connections and their streams.
+
+use std::io;
+use std::time::Duration;
+
+use lockstep_proto::message::{FromWorker, Hello, Ready, Up};
+use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, ROW_MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::wire::cluster_client::ClusterClient;
+use lockstep_proto::{Malformed, PROTOCOL, Session, wire};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+use super::join::Joined;
+use super::{Heartbeat, Options};
+use crate::task::Unfit;
+use crate::weights::Misfit;
+
+/// Why a session ended that may be followed by another.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    /// Nobody answers there.
+    #[error("{0}")]
+    Connect(String),
+    /// A stream broke.
+    #[error("the connection broke: {}", .0.message())]
+    Broken(#[from] Box<tonic::Status>),
+    /// The other side closed a stream.
+    #[error("the coordinator closed the connection")]
+    Closed,
+    /// Come again.
+    #[error("{0}")]
+    Refused(String),
+    /// It does not speak of this model.
+    #[error("{0}")]
+    Misfit(#[from] Misfit),
+    /// It makes no sense.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// The run or its rows make no sense.
+    #[error("{0}")]
+    Unfit(#[from] Unfit),
+    /// Its rows are not what it said.
+    #[error("the coordinator's rows: {0}")]
+    Rows(String),
+    /// The compute thread is gone.
+    #[error("the compute thread has ended")]
+    Compute,
+    /// The system gives no threads.
+    #[error("{0}")]
+    System(io::Error),
+}
+
+impl Lost {
+    pub(crate) fn system(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<tonic::Status> for Lost {
+    fn from(status: tonic::Status) -> Self {
+        Self::Broken(Box::new(status))
+    }
+}
+
+/// A connection of its own, with the transport's settings.
+async fn channel(options: &Options) -> Result<Channel, Lost> {
+    let failed = |error: tonic::transport::Error| {
+        // The interesting part is what lies below "transport error".
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        Lost::Connect(cause.to_string())
+    };
+    Endpoint::from_shared(format!("http://{}", options.coordinator))
+        .map_err(failed)?
+        .connect_timeout(Duration::from_secs(5))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE.0)
+        .keep_alive_timeout(KEEPALIVE.1)
+        .keep_alive_while_idle(true)
+        .connect()
+        .await
+        .map_err(failed)
+}
+
+/// The control connection, on which nothing has been said but Hello.
+pub(super) struct Connection {
+    options: Options,
+    pub(super) control: Streaming<wire::ToWorker>,
+    pub(super) out: mpsc::UnboundedSender<wire::FromWorker>,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// All streams of a session.
+pub(super) struct Streams {
+    pub(super) control: Streaming<wire::ToWorker>,
+    pub(super) tensors: Streaming<wire::TensorsDown>,
+    pub(super) control_out: mpsc::UnboundedSender<wire::FromWorker>,
+    pub(super) tensors_out: mpsc::UnboundedSender<wire::TensorsUp>,
+    _heartbeat: Option<Heartbeat>,
+}
+
+/// Connects and says Hello.
+pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
+    let client = ClusterClient::new(channel(options).await?);
+    let mut client = client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
+    let (out, outgoing) = mpsc::unbounded_channel::<wire::FromWorker>();
+    let hello = FromWorker::Hello(Hello {
+        protocol: PROTOCOL,
+        name: options.name.clone(),
+        host: options.host.clone(),
+        pid: std::process::id(),
+        numerics: lockstep_core::numerics::name(),
+    });
+    out.send(hello.into()).map_err(|_| Lost::Closed)?;
+    let control = client.control(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
+    Ok(Connection { options: options.clone(), control, out, heartbeat: None })
+}
+
+impl Connection {
+    pub(super) fn start_heartbeat(&mut self, every: Duration) {
+        self.heartbeat = Some(Heartbeat::start(every, self.out.clone()));
+    }
+
+    /// A stream of rows, on a connection of its own.
+    pub(super) async fn rows(&self, request: wire::RowsRequest) -> Result<Streaming<wire::RowsPart>, Lost> {
+        let client = ClusterClient::new(channel(&self.options).await?);
+        Ok(client.max_decoding_message_size(ROW_MESSAGE_LIMIT).rows(request).await?.into_inner())
+    }
+
+    /// Opens the tensor connection and tells the coordinator that this worker is ready.
+    pub(super) async fn open_tensors(self, joined: &Joined) -> Result<Streams, Lost> {
+        let client = ClusterClient::new(channel(&self.options).await?);
+        let mut client =
+            client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
+        let (tensors_out, outgoing) = mpsc::unbounded_channel::<wire::TensorsUp>();
+        let session: Session = joined.session;
+        tensors_out.send(Up::Open(session).into()).map_err(|_| Lost::Closed)?;
+        let tensors = client.tensors(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
+        let threads = u32::try_from(self.options.threads).unwrap_or(u32::MAX);
+        let ready = FromWorker::Ready(Ready { fingerprint: joined.fingerprint, threads });
+        self.out.send(ready.into()).map_err(|_| Lost::Closed)?;
+        Ok(Streams {
+            control: self.control,
+            tensors,
+            control_out: self.out,
+            tensors_out,
+            _heartbeat: self.heartbeat,
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What a worker knows of its run once it has been welcomed: the model, the rows and their order.
+
+use std::sync::Arc;
+
+use lockstep_core::chunks::Chunks;
+use lockstep_core::epoch::{Arrangement, Order};
+use lockstep_core::model::{Labels, Microbatch, Model, ShapeError, Target};
+use lockstep_core::numerics::PIECE_ROWS;
+use lockstep_core::run::{self, spec::Run};
+use lockstep_data::{GatherError, Table, TargetType, TargetsMut};
+
+/// Why a welcome cannot be followed: the coordinator's description is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The run file.
+    #[error("the coordinator's run file: {0}")]
+    Run(#[from] run::Problem),
+    /// The model.
+    #[error("the coordinator's run file: {0}")]
+    Shape(#[from] ShapeError),
+    /// The rows.
+    #[error("the coordinator's rows: {0}")]
+    Rows(#[from] GatherError),
+    /// The thread that gathers rows is gone.
+    #[error("the thread that gathers rows has ended")]
+    Thread,
+    /// The rows have no targets.
+    #[error("the coordinator's rows have no targets")]
+    NoTargets,
+}
+
+/// The run as a worker sees it.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The run.
+    pub run: Arc<Run>,
+    /// Its network.
+    pub model: Model,
+    /// What its rows are labelled with.
+    pub target: Target,
+    /// How vectors travel.
+    pub chunks: Chunks,
+    /// The training rows.
+    pub train: Arc<Table>,
+    /// The validation rows.
+    pub validation: Option<Arc<Table>>,
+}
+
+impl Task {
+    /// Of the resolved run file and the rows.
+    pub fn new(run: &str, train: Table, validation: Option<Table>) -> Result<Self, Unfit> {
+        let run = run::parse(run, &[])?;
+        let shape = train.shape();
+        let target = match shape.targets {
+            TargetType::Classes(classes) => Target::Classes(classes as usize),
+            TargetType::Values(width) => Target::Values(width),
+            TargetType::Absent => return Err(Unfit::NoTargets),
+        };
+        let model = Model::new(&run.model, &shape.sample, target)?;
+        let chunks = Chunks::new(model.layout());
+        let (train, validation) = (Arc::new(train), validation.map(Arc::new));
+        Ok(Self { run: Arc::new(run), model, target, chunks, train, validation })
+    }
+
+    /// The order of the training rows.
+    pub fn order(&self) -> Order {
+        let arrangement = Arrangement::of(&self.run.data, self.train.rows(), self.train.width());
+        Order::new(self.run.seed, self.run.cluster.shards, self.run.train.batch_size, arrangement)
+    }
+
+    /// A shard's rows of a step, into the memory of `microbatch`.
+    pub fn load_step(
+        &self,
+        order: &mut Order,
+        step: u64,
+        shard: u32,
+        microbatch: &mut Microbatch<f32>,
+    ) -> Result<(), Unfit> {
+        let steps = order.plan().steps_per_epoch().max(1);
+        let rows = order.rows(step / steps, step % steps, shard);
+        microbatch.shard = shard;
+        gather(&self.train, &rows, microbatch, self.target)
+    }
+
+    /// A piece of the validation rows, in file order; `None` if there is no such piece.
+    pub fn load_piece(&self, piece: u32, microbatch: &mut Microbatch<f32>) -> Result<Option<()>, Unfit> {
+        let Some(validation) = &self.validation else { return Ok(None) };
+        let start = u64::from(piece) * PIECE_ROWS as u64;
+        let rows: Vec<u64> = (start..(start + PIECE_ROWS as u64).min(validation.rows())).collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        gather(validation, &rows, microbatch, self.target).map(Some)
+    }
+}
+
+/// An empty microbatch, to be loaded.
+pub fn empty() -> Microbatch<f32> {
+    Microbatch { shard: 0, rows: 0, values: Vec::new(), labels: Labels::Classes(Vec::new()) }
+}
+
+fn gather(
+    table: &Table,
+    rows: &[u64],
+    microbatch: &mut Microbatch<f32>,
+    target: Target,
+) -> Result<(), Unfit> {
+    microbatch.rows = rows.len();
+    microbatch.values.resize(rows.len() * table.width(), 0.0);
+    let targets = match target {
+        Target::Classes(_) => {
+            if !matches!(microbatch.labels, Labels::Classes(_)) {
+                microbatch.labels = Labels::Classes(Vec::new());
+            }
+            let Labels::Classes(classes) = &mut microbatch.labels else { return Err(Unfit::NoTargets) };
+            classes.resize(rows.len(), 0);
+            TargetsMut::Classes(classes)
+        }
+        Target::Values(width) => {
+            if !matches!(microbatch.labels, Labels::Values(_)) {
+                microbatch.labels = Labels::Values(Vec::new());
+            }
+            let Labels::Values(values) = &mut microbatch.labels else { return Err(Unfit::NoTargets) };
+            values.resize(rows.len() * width, 0.0);
+            TargetsMut::Values(values)
+        }
+    };
+    table.gather(rows, &mut microbatch.values, targets)?;
+    Ok(())
+}
