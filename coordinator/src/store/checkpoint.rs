@@ -187,25 +187,32 @@ fn number(name: &str) -> Option<u64> {
     digits.parse().ok().filter(|step: &u64| step.to_string() == digits)
 }
 
-/// What `open` makes of the newest checkpoint that it accepts, and of those that it does not. The
-/// accepted one's folder comes with it.
+/// The newest checkpoint that was accepted, and newer ones that were not.
+pub(super) struct Newest<T> {
+    pub(super) accepted: Option<(PathBuf, T)>,
+    pub(super) refused: Vec<(PathBuf, StoreError)>,
+}
+
+/// Opens checkpoints, the newest first, until one is accepted.
 pub(super) fn newest_of<T>(
     directory: &Path,
     open: impl Fn(&Path) -> Result<T, StoreError>,
-) -> Result<(Option<(T, PathBuf)>, Vec<(PathBuf, StoreError)>), StoreError> {
+) -> Result<Newest<T>, StoreError> {
     let mut refused = Vec::new();
     for (step, folder) in list(directory)? {
-        let opened = open(&folder).and_then(|opened| {
-            let found = Manifest::read(&folder)?.step;
-            let what = Damage::Step { found, expected: step };
-            if found == step { Ok(opened) } else { Err(StoreError::damaged(&folder, what)) }
-        });
-        match opened {
-            Ok(opened) => return Ok((Some((opened, folder)), refused)),
+        match open(&folder).and_then(|opened| named_rightly(&folder, step).map(|()| opened)) {
+            Ok(opened) => return Ok(Newest { accepted: Some((folder, opened)), refused }),
             Err(error) => refused.push((folder, error)),
         }
     }
-    Ok((None, refused))
+    Ok(Newest { accepted: None, refused })
+}
+
+fn named_rightly(folder: &Path, expected: u64) -> Result<(), StoreError> {
+    match Manifest::read(folder)?.step {
+        found if found == expected => Ok(()),
+        found => Err(StoreError::damaged(folder, Damage::Step { found, expected })),
+    }
 }
 
 /// Reads a checkpoint's folder and believes nothing: hashes, shapes, steps and digest must agree.

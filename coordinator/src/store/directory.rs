@@ -13,7 +13,7 @@ use lockstep_core::run::{differences, parse, to_toml};
 use lockstep_data::{Encoder, Shape};
 use serde_json::{Value, json};
 
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::{self, Checkpoint, Newest};
 use super::environment::{self, Environment};
 use super::error::{Damage, StoreError};
 use super::lines::{self, Lines};
@@ -244,7 +244,8 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 fn newest(path: &Path, run: &Run) -> Result<(Option<Checkpoint>, Vec<StoreError>), StoreError> {
-    let (newest, refused) = checkpoint::newest_of(path, |folder| checkpoint::open_own(folder, run))?;
+    let Newest { accepted, refused } =
+        checkpoint::newest_of(path, |folder| checkpoint::open_own(folder, run))?;
     let mut skipped = Vec::new();
     for (folder, error) in refused {
         // Aside, so that it is neither counted among those that are kept nor in the way of its step.
@@ -254,7 +255,7 @@ fn newest(path: &Path, run: &Run) -> Result<(Option<Checkpoint>, Vec<StoreError>
         fs::rename(&folder, &aside).map_err(StoreError::io(&folder, "be put aside"))?;
         skipped.push(error);
     }
-    Ok((newest.map(|(checkpoint, _)| checkpoint), skipped))
+    Ok((accepted.map(|(_, checkpoint)| checkpoint), skipped))
 }
 
 fn same_rows(path: &Path, checkpoint: &Checkpoint, identity: Identity<'_>) -> Result<(), StoreError> {

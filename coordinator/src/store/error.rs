@@ -64,7 +64,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// What was found.
-        what: Damage,
+        what: Box<Damage>,
     },
     /// There is nothing to open.
     #[error(
@@ -177,7 +177,7 @@ impl StoreError {
     }
 
     pub(super) fn damaged(path: &Path, what: impl Into<Damage>) -> Self {
-        Self::Damaged { path: path.to_owned(), what: what.into() }
+        Self::Damaged { path: path.to_owned(), what: Box::new(what.into()) }
     }
 }
 

@@ -63,8 +63,7 @@ pub fn open_model(path: &Path) -> Result<ModelFile, StoreError> {
     if whole.is_file() {
         return read(&whole, &files::read(&whole)?);
     }
-    let newest = newest_of(path, |folder| open_checkpoint(folder).map(|_| folder.to_owned()))?;
-    let Some((folder, _)) = newest.0 else { return Err(no_model(path)) };
+    let Some((folder, _)) = newest_of(path, open_checkpoint)?.accepted else { return Err(no_model(path)) };
     let model = folder.join(names::MODEL);
     read(&model, &files::read(&model)?)
 }

@@ -313,7 +313,7 @@ fn mixed_checkpoints_are_not_believed() {
     fs::write(folder.join(names::MODEL), weights).unwrap();
     fs::write(folder.join(names::MANIFEST), serde_json::to_vec(&mixed).unwrap()).unwrap();
     let error = open_checkpoint(&folder).unwrap_err();
-    assert!(matches!(error, StoreError::Damaged { what: Damage::Digest { .. }, .. }), "{error}");
+    assert!(error.to_string().contains("manifest.json: the tensors' digest is"), "{error}");
     // Nor does one of another run, or of another step.
     drop(opened);
     let other = Fixture::with(&["model.layers=[\"relu\"]"]).left_after(&[]);
