@@ -135,7 +135,8 @@ impl Ready {
         if done > 0 {
             eprintln!("going on after step {done} of {total_steps}");
         }
-        let show = Show::new(total_steps, done, run.train.epochs, directory.kind());
+        let show =
+            Show::new(total_steps, done, run.train.epochs, directory.kind(), listening.workers.is_some());
         let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let ended = serve(listening, |listener, coordinator| {

@@ -17,6 +17,8 @@ pub struct Show {
     bar: Option<ProgressBar>,
     epochs: u64,
     kind: Kind,
+    /// Workers come and go only if something is wrong.
+    local: bool,
     rows: u64,
     since: Instant,
     line: Instant,
@@ -25,7 +27,7 @@ pub struct Show {
 
 impl Show {
     /// Of a run of so many steps, of which `done` are done.
-    pub fn new(total_steps: u64, done: u64, epochs: u64, kind: Kind) -> Self {
+    pub fn new(total_steps: u64, done: u64, epochs: u64, kind: Kind, local: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total_steps), ProgressDrawTarget::stderr_with_hz(10));
@@ -35,7 +37,7 @@ impl Show {
             bar
         });
         let now = Instant::now();
-        Self { bar, epochs, kind, rows: 0, since: now, line: now, validation: String::new() }
+        Self { bar, epochs, kind, local, rows: 0, since: now, line: now, validation: String::new() }
     }
 
     /// A line of metrics.
@@ -70,7 +72,7 @@ impl Show {
 
     /// What happened in the cluster, if people should see it now.
     pub fn notice(&self, notice: &Notice) {
-        if matches!(notice, Notice::Joined { .. }) {
+        if self.local && matches!(notice, Notice::Joined { .. } | Notice::Waiting { seconds: 0, .. }) {
             return;
         }
         self.say(&notice.to_string());
