@@ -4,6 +4,9 @@ mod commands;
 mod environment;
 mod failure;
 mod log;
+mod print;
+mod rows;
+mod show;
 mod signals;
 
 use std::process::ExitCode;
@@ -28,11 +31,20 @@ const EXIT_CODES: &str = "Exit codes: 0 finished, 1 failed, 2 wrong usage, 75 no
 enum Command {
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
+    /// Print a model's metrics on data
+    Evaluate(commands::evaluate::Arguments),
+    /// Write a model's predictions for rows as CSV
+    Predict(commands::predict::Arguments),
+    /// Print what a run file, dataset, model, checkpoint or run directory is
+    Inspect(commands::inspect::Arguments),
 }
 
 fn main() -> ExitCode {
     let done: Result<(), Failure> = match Arguments::parse().command {
         Command::Worker(arguments) => commands::worker::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+        Command::Predict(arguments) => commands::predict::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,2 +1,5 @@
 //! A file a command.
+pub mod evaluate;
+pub mod inspect;
+pub mod predict;
 pub mod worker;
