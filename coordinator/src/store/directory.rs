@@ -96,7 +96,7 @@ pub fn check(path: &Path, resume: bool, run: &Run) -> Result<(), StoreError> {
 
 fn holds_a_run(path: &Path) -> Result<bool, StoreError> {
     let left = [names::RUN, names::MODEL, names::RESULTS].iter().any(|name| path.join(name).exists());
-    Ok(left || (path.is_dir() && !checkpoint::list(path)?.is_empty()))
+    Ok(left || (path.is_dir() && !checkpoint::checkpoints(path)?.is_empty()))
 }
 
 impl RunDirectory {
