@@ -8,6 +8,8 @@ use lockstep_coordinator::notice::Notice;
 use lockstep_coordinator::progress::{Record, StepRecord};
 use lockstep_core::metrics::{Kind, Report};
 
+use crate::print;
+
 /// Between two lines about steps where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -48,7 +50,7 @@ impl Show {
                 let Some(report) = sums.report(self.kind) else { return };
                 self.validation = format!("validation {}", words(&report));
                 if self.bar.is_none() {
-                    eprintln!("epoch {epoch}/{}  step {step}  {}", self.epochs, self.validation);
+                    print::note(format!("epoch {epoch}/{}  step {step}  {}", self.epochs, self.validation));
                 }
             }
         }
@@ -65,7 +67,7 @@ impl Show {
             bar.set_position(step.step);
             bar.set_message(format!("{}  {}", text(), self.validation));
         } else if self.line.elapsed() >= LINE_EVERY {
-            eprintln!("step {}/{}  {}", step.step, step.total_steps, text());
+            print::note(format!("step {}/{}  {}", step.step, step.total_steps, text()));
             self.line = Instant::now();
         }
     }
@@ -81,8 +83,8 @@ impl Show {
     /// A line that stays.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| print::note(&text)),
+            None => print::note(&text),
         }
     }
 

@@ -507,7 +507,7 @@ impl Machine {
         let work = step::Work::new(&present, &self.assigned);
         self.actions.push_back(Action::Begin(present));
         self.actions.push_back(Action::Want(work.nodes().collect()));
-        for (&session, _) in &self.assigned {
+        for &session in self.assigned.keys() {
             let nodes = work.nodes_of(session);
             if !nodes.is_empty() {
                 let assign = Assign { generation: self.generation, step, nodes };
