@@ -1,8 +1,12 @@
 //! The `lockstep` command: parse, run, exit code.
 
+#![allow(unreachable_pub, reason = "nothing is reachable in a command")]
+
 mod commands;
+mod coordinate;
 mod environment;
 mod failure;
+mod local;
 mod log;
 mod print;
 mod rows;
@@ -29,6 +33,10 @@ const EXIT_CODES: &str = "Exit codes: 0 finished, 1 failed, 2 wrong usage, 75 no
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Train on a local cluster: the coordinator in this process, workers in processes of their own
+    Train(commands::train::Arguments),
+    /// Coordinate a run; workers join from anywhere
+    Coordinator(commands::coordinator::Arguments),
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
     /// Print a model's metrics on data
@@ -41,6 +49,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let done: Result<(), Failure> = match Arguments::parse().command {
+        Command::Train(arguments) => commands::train::run(arguments),
+        Command::Coordinator(arguments) => commands::coordinator::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),

@@ -11,8 +11,8 @@ use lockstep_core::metrics::{Kind, Report};
 /// Between two lines about steps where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows progress on stderr.
-#[derive(Debug)]
+/// Shows progress on stderr. A clone shows on the same bar.
+#[derive(Clone, Debug)]
 pub struct Show {
     bar: Option<ProgressBar>,
     epochs: u64,

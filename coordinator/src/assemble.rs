@@ -13,7 +13,7 @@ use lockstep_proto::settings::GRANT_WINDOW;
 use crate::cluster::Cluster;
 use crate::machine::{Config, Fingerprint, Machine};
 use crate::progress::Progress;
-use crate::reducer::{Reducer, Snapshot, State};
+use crate::reducer::{Reducer, State};
 use crate::rows::Rows;
 
 /// Where a run stands when its coordinator starts.
@@ -24,7 +24,18 @@ pub struct Standing {
     /// What the run's first worker computed.
     pub fingerprint: Option<Fingerprint>,
     /// A checkpoint to go on from.
-    pub checkpoint: Option<(Progress, Snapshot)>,
+    pub checkpoint: Option<From>,
+}
+
+/// A checkpoint to go on from.
+#[derive(Clone, Debug)]
+pub struct From {
+    /// How far the run is.
+    pub progress: Progress,
+    /// W(step)
+    pub weights: Vec<f32>,
+    /// After as many steps.
+    pub optimizer: Optimizer<f32>,
 }
 
 /// The network of a run over these rows.
@@ -72,16 +83,12 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
         window: GRANT_WINDOW,
     };
     let layout = model.layout();
-    let mut optimizer = Optimizer::new(run.train.optimizer, layout.len());
-    let (progress, weights) = match standing.checkpoint {
-        None => (Progress::default(), model.initial_parameters(run.seed)),
-        Some((progress, snapshot)) => {
-            for ((_, moment), (_, stored)) in optimizer.state_mut().zip(&snapshot.optimizer) {
-                moment.copy_from_slice(stored);
-            }
-            (progress, snapshot.weights)
-        }
-    };
+    let from = standing.checkpoint.unwrap_or_else(|| From {
+        progress: Progress::default(),
+        weights: model.initial_parameters(run.seed),
+        optimizer: Optimizer::new(run.train.optimizer, layout.len()),
+    });
+    let From { progress, weights, optimizer } = from;
     let state = State::new(run, layout, progress.step, total_steps, weights, optimizer);
     let reducer = Reducer::new(run, layout, GRANT_WINDOW, state);
     let machine = Machine::new(config, standing.start, progress, standing.fingerprint);

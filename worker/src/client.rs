@@ -10,6 +10,7 @@ use lockstep_core::threads::Threads;
 use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker};
 use lockstep_proto::wire;
 use tokio::sync::mpsc;
+use tonic::Streaming;
 use tracing::{info, warn};
 
 use crate::engine::{self, Order};
@@ -127,27 +128,19 @@ async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, 
         connection.open_tensors(&joined).await?;
     loop {
         let input = tokio::select! {
-            message = control.message() => {
-                let message = message?.ok_or(Lost::Closed)?;
-                match message.try_into()? {
-                    ToWorker::Assign(assign) => Input::Assign(assign),
-                    ToWorker::Evaluate(evaluate) => Input::Evaluate(evaluate),
-                    ToWorker::End(end) => return Ok(Ended::Run(end.outcome, end.text)),
-                    ToWorker::Refused(refused) if refused.reason.may_return() => {
-                        return Err(Lost::Refused(refused.text));
-                    }
-                    ToWorker::Refused(refused) => return Ok(Ended::Refused(refused.text)),
-                    ToWorker::Accepted => {
-                        info!("joined the run {} with {} threads", task.run.name, options.threads);
-                        continue;
-                    }
-                    ToWorker::Welcome(_) => continue,
+            message = control.message() => match directive(message?)? {
+                Directive::Input(input) => input,
+                Directive::Joined => {
+                    info!("joined the run {} with {} threads", task.run.name, options.threads);
+                    continue;
                 }
-            }
-            message = tensors.message() => {
-                let message: wire::TensorsDown = message?.ok_or(Lost::Closed)?;
-                Input::Tensors(Down::try_from(message)?)
-            }
+                Directive::Over(over) => return over,
+            },
+            message = tensors.message() => match message {
+                Ok(Some(message)) => Input::Tensors(Down::try_from(message)?),
+                Ok(None) => return last_words(&mut control, Lost::Closed).await,
+                Err(status) => return last_words(&mut control, status.into()).await,
+            },
             input = computed.recv() => input.ok_or(Lost::Compute)??,
         };
         session.handle(input)?;
@@ -161,11 +154,48 @@ async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, 
                 Output::Tensors(message) => tensors_out.send(message.into()).is_ok(),
             };
             if !sent {
-                return Err(Lost::Closed);
+                return last_words(&mut control, Lost::Closed).await;
             }
         }
     }
 }
+
+/// What a control message asks for.
+enum Directive {
+    Input(Input),
+    Joined,
+    Over(Result<Ended, Lost>),
+}
+
+fn directive(message: Option<wire::ToWorker>) -> Result<Directive, Lost> {
+    Ok(match message.ok_or(Lost::Closed)?.try_into()? {
+        ToWorker::Assign(assign) => Directive::Input(Input::Assign(assign)),
+        ToWorker::Evaluate(evaluate) => Directive::Input(Input::Evaluate(evaluate)),
+        ToWorker::Accepted => Directive::Joined,
+        ToWorker::End(end) => Directive::Over(Ok(Ended::Run(end.outcome, end.text))),
+        ToWorker::Refused(refused) if refused.reason.may_return() => {
+            Directive::Over(Err(Lost::Refused(refused.text)))
+        }
+        ToWorker::Refused(refused) => Directive::Over(Ok(Ended::Refused(refused.text))),
+        ToWorker::Welcome(_) => Directive::Over(Err(Lost::Closed)),
+    })
+}
+
+/// The tensor stream has ended; the reason, if there is one, is on its way on the control stream.
+async fn last_words(control: &mut Streaming<wire::ToWorker>, lost: Lost) -> Result<Ended, Lost> {
+    let listen = async {
+        while let Ok(message) = control.message().await {
+            if let Directive::Over(over) = directive(message)? {
+                return over;
+            }
+        }
+        Err(Lost::Closed)
+    };
+    tokio::time::timeout(LAST_WORDS, listen).await.unwrap_or(Err(lost))
+}
+
+/// How long a reason may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Sends a sign of life regularly until it is dropped.
 struct Heartbeat(tokio::task::JoinHandle<()>);

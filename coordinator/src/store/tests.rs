@@ -379,9 +379,9 @@ fn lines_are_cut_back_to_the_checkpoint() {
     assert_eq!(
         all[..3],
         [
-            r#"{"epoch":1,"loss":0.5,"lr":0.001,"samples_per_second":512.0,"seconds":0.25,"step":1,"workers":2}"#,
-            r#"{"epoch":1,"loss":0.5,"lr":0.001,"norm":2.5,"samples_per_second":512.0,"seconds":0.25,"step":2,"workers":2}"#,
-            r#"{"epoch":1,"step":2,"validation":{"accuracy":0.75,"loss":0.25}}"#,
+            r#"{"step":1,"epoch":1,"loss":0.5,"lr":0.001,"samples_per_second":512.0,"seconds":0.25,"workers":2}"#,
+            r#"{"step":2,"epoch":1,"loss":0.5,"lr":0.001,"norm":2.5,"samples_per_second":512.0,"seconds":0.25,"workers":2}"#,
+            r#"{"step":2,"epoch":1,"validation":{"loss":0.25,"accuracy":0.75}}"#,
         ]
     );
     let torn = fs::read_to_string(fixture.path().join(names::METRICS)).unwrap() + r#"{"step":4,"ep"#;
@@ -389,7 +389,7 @@ fn lines_are_cut_back_to_the_checkpoint() {
     fs::remove_dir_all(fixture.checkpoint(6)).unwrap();
     let opened = fixture.open(true).unwrap();
     assert_eq!(fixture.lines(names::METRICS), all[..6]);
-    let line = |step: u64| format!(r#"{{"digest":"{}","step":{step}}}"#, digests[step as usize / 2 - 1]);
+    let line = |step: u64| format!(r#"{{"step":{step},"digest":"{}"}}"#, digests[step as usize / 2 - 1]);
     assert_eq!(fixture.lines(names::DIGESTS), [line(2), line(4)]);
     opened.directory.record(&step_record(5)).unwrap();
     assert_eq!(fixture.lines(names::METRICS), all[..7]);

@@ -1,0 +1,35 @@
+//! `lockstep coordinator`: the coordinator alone.
+
+use std::net::SocketAddr;
+
+use crate::coordinate::{self, Listening, RunArguments};
+use crate::failure::Failure;
+
+/// Arguments of `lockstep coordinator`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Where workers connect
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:29500")]
+    listen: String,
+}
+
+/// Coordinates to the end.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let prepared = coordinate::prepare(&arguments.run)?;
+    let (listener, address) = coordinate::bind(&arguments.listen)?;
+    coordinate::open_log(&prepared)?;
+    eprintln!("listening on {address}; start workers, here or elsewhere, with");
+    eprintln!("  lockstep worker --coordinator {}", reachable(address));
+    prepared.run(Listening { listener, workers: None }, arguments.run.json)
+}
+
+/// An address that a worker can use: this host's name where the coordinator listens on all of them.
+fn reachable(address: SocketAddr) -> String {
+    if !address.ip().is_unspecified() {
+        return address.to_string();
+    }
+    let host = nix::unistd::gethostname().map_or("HOST".into(), |host| host.to_string_lossy().into_owned());
+    format!("{host}:{}", address.port())
+}

@@ -1,0 +1,59 @@
+//! `lockstep train`: a local cluster.
+
+use crate::coordinate::{self, Listening, RunArguments};
+use crate::failure::Failure;
+use crate::local::LocalWorkers;
+
+/// Below so many rows a product is far from the processor's speed.
+const FEW_ROWS: u64 = 32;
+
+/// Arguments of `lockstep train`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Worker processes [default: one a core, at most one a shard]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Compute threads of each worker
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+}
+
+/// Trains to the end.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let prepared = coordinate::prepare(&arguments.run)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let shards = prepared.run.cluster.shards as usize;
+    let threads = usize::from(arguments.threads);
+    let workers = arguments.workers.map_or((cores / threads).clamp(1, shards), usize::from);
+    advise(&prepared, workers * threads, cores);
+
+    let log = coordinate::open_log(&prepared)?;
+    let (listener, address) = coordinate::bind("127.0.0.1:0")?;
+    let started = LocalWorkers::start(workers, arguments.threads, address, &log);
+    let workers = started.map_err(|error| Failure::failed(format!("cannot start workers: {error}")))?;
+    prepared.run(Listening { listener, workers: Some(workers) }, arguments.run.json)
+}
+
+/// Says what is left unused, and what would use it.
+fn advise(prepared: &coordinate::Ready, threads: usize, cores: usize) {
+    let shards = prepared.run.cluster.shards as usize;
+    let useful = threads.min(shards);
+    if useful < cores && shards > useful {
+        eprintln!("{useful} of {cores} cores compute; --workers {} would use more", cores.min(shards));
+    } else if useful < cores {
+        eprintln!(
+            "{useful} of {cores} cores compute, because the run has {shards} shards; cluster.shards = {cores} \
+             would use all, and is another run with another digest"
+        );
+    }
+    let rows = prepared.microbatch();
+    if rows < FEW_ROWS {
+        let batch = FEW_ROWS * shards as u64;
+        eprintln!(
+            "a shard has {rows} rows a step; products are faster from {FEW_ROWS} rows on \
+             (train.batch_size = {batch}, or fewer shards)"
+        );
+    }
+}

@@ -1,0 +1,258 @@
+//! What `train` and `coordinator` share: from a run file to a coordinator that ran.
+
+mod effects;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lockstep_coordinator::assemble::{self, From, Standing};
+use lockstep_coordinator::driver::Ended;
+use lockstep_coordinator::rows::Rows;
+use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
+use lockstep_coordinator::{Coordinator, Stopper};
+use lockstep_core::digest::Digest;
+use lockstep_core::model::Model;
+use lockstep_core::run::{self, spec::Run};
+use lockstep_data::Prepared;
+use lockstep_proto::message::Outcome;
+
+use crate::environment;
+use crate::failure::Failure;
+use crate::local::LocalWorkers;
+use crate::log;
+use crate::show::{Show, words};
+use crate::signals;
+use effects::RunEffects;
+
+/// Arguments of both commands.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    /// The run file
+    #[arg(value_name = "RUN.toml")]
+    run: PathBuf,
+    /// Where the run writes [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Go on from the newest valid checkpoint, or begin where there is none
+    #[arg(long)]
+    resume: bool,
+    /// Override a value of the run file, such as train.epochs=5
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A run whose file, data and directory are in order.
+#[derive(Debug)]
+pub struct Ready {
+    pub run: Run,
+    rows: Rows,
+    model: Model,
+    opened: Opened,
+    began: Instant,
+}
+
+/// Reads and checks everything before any worker starts.
+///
+/// # Errors
+/// Bad run file or data (78), a directory that holds a run (2), or the system refuses (1).
+pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
+    let began = Instant::now();
+    let run = read_run(&arguments.run, &arguments.sets)?;
+    environment::pin(&run.cluster.kernel)?;
+    let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
+    store::check(&path, arguments.resume, &run).map_err(refused)?;
+    let base = arguments.run.parent().unwrap_or(Path::new(""));
+    let Prepared { train, validation, encoder } =
+        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows = Rows { train, validation };
+    let model = assemble::model(&run, &rows)
+        .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
+    let identity = Identity { run: &run, encoder: &encoder, model: &model, train: &rows.train.shape() };
+    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity).map_err(refused)?;
+    Ok(Ready { run, rows, model, opened, began })
+}
+
+/// A run file with its overrides.
+pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::bad(format!("{}: cannot be read: {error}", path.display())))?;
+    run::parse(&text, sets).map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))
+}
+
+fn refused(error: StoreError) -> Failure {
+    match error {
+        StoreError::Taken(_) => Failure::usage(error),
+        StoreError::Differs { .. } | StoreError::OtherData { .. } => Failure::bad(error),
+        _ => Failure::failed(error),
+    }
+}
+
+/// Where workers connect, and those that this process starts itself.
+pub struct Listening {
+    pub listener: std::net::TcpListener,
+    pub workers: Option<LocalWorkers>,
+}
+
+impl Ready {
+    /// Rows of a shard in one step, at least.
+    pub fn microbatch(&self) -> u64 {
+        self.run.train.batch_size / u64::from(self.run.cluster.shards)
+    }
+
+    /// The run's directory.
+    pub fn directory(&self) -> &RunDirectory {
+        &self.opened.directory
+    }
+
+    /// Coordinates the run until it ends.
+    ///
+    /// # Errors
+    /// The run failed (1) or was stopped (75).
+    pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
+        let Self { run, rows, model, opened, began } = self;
+        let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
+        for problem in skipped {
+            eprintln!("a damaged checkpoint was put aside: {problem}");
+        }
+        let directory = Arc::new(directory);
+        let plan = assemble::plan(&run, &rows);
+        let total_steps = assemble::total_steps(&run, &rows);
+        let resumed = checkpoint.as_ref().map(|checkpoint| (checkpoint.step, checkpoint.digest));
+        let from = checkpoint.map(|checkpoint| {
+            let mut progress = checkpoint.progress;
+            progress.saved_step = checkpoint.milestone.then_some(checkpoint.step);
+            From { progress, weights: checkpoint.weights, optimizer: checkpoint.optimizer }
+        });
+        let cluster =
+            assemble::cluster(&run, &model, &rows, Standing { start, fingerprint, checkpoint: from });
+
+        let done = resumed.map_or(0, |(step, _)| step);
+        if done > 0 {
+            eprintln!("going on after step {done} of {total_steps}");
+        }
+        let show = Show::new(total_steps, done, run.train.epochs, directory.kind());
+        let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed);
+        let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
+        let ended = serve(listening, |listener, coordinator| {
+            coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat)
+        })?;
+        show.clear();
+        let Ended { outcome, text, cluster, bytes } = ended;
+        for (reason, count) in cluster.refused() {
+            tracing::warn!("{count} gradient chunks were refused: {reason}");
+        }
+        match outcome {
+            Outcome::Finished => {}
+            Outcome::Stopped => {
+                let path = directory.path().display();
+                return Err(Failure::unfinished(format!(
+                    "{text}; run the same command with --resume to go on (checkpoints are in {path})"
+                )));
+            }
+            Outcome::Failed => return Err(Failure::failed(text)),
+        }
+        let Some(digest) = digest.newest() else { return Err(Failure::failed("the run has no digest")) };
+        let bytes = Bytes { up: bytes.up, down: bytes.down };
+        let progress = cluster.machine().progress();
+        let wall = began.elapsed().as_secs_f64();
+        let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
+        directory.finish(&results).map_err(Failure::failed)?;
+        print(&results, directory.path(), digest, json)
+    }
+}
+
+fn print(results: &Results, directory: &Path, digest: Digest, json: bool) -> Result<(), Failure> {
+    if json {
+        let text = serde_json::to_string_pretty(results).map_err(Failure::failed)?;
+        println!("{text}");
+        return Ok(());
+    }
+    let Results { steps, epochs, train_seconds, samples_per_second, workers, .. } = results;
+    println!(
+        "finished {epochs} epochs, {steps} steps in {train_seconds:.2} s ({samples_per_second:.0} rows/s)"
+    );
+    if let Some(loss) = results.train.loss {
+        println!("training    loss {loss:.4}");
+    }
+    if let Some(report) = &results.validation {
+        println!("validation  {}", words(report));
+    }
+    println!("workers     {} joined, {} lost", workers.joined, workers.lost);
+    println!("digest      {digest}");
+    println!("model       {}", directory.join("model.safetensors").display());
+    Ok(())
+}
+
+/// Runs the coordinator on a runtime of its own, with signals and local workers watched.
+fn serve<F, R>(listening: Listening, run: F) -> Result<Ended, Failure>
+where
+    F: FnOnce(tokio::net::TcpListener, Coordinator) -> R,
+    R: Future<Output = std::io::Result<Ended>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
+    let Listening { listener, mut workers } = listening;
+    let ended = runtime.block_on(async {
+        let system = |error| Failure::failed(format!("cannot serve: {error}"));
+        listener.set_nonblocking(true).map_err(system)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
+        let coordinator = Coordinator::default();
+        let stopper = coordinator.stopper();
+        let stop = signals::first()?;
+        let signalled = stopper.clone();
+        tokio::spawn(async move {
+            stop.await;
+            signalled.stop().await;
+        });
+        tokio::select! {
+            ended = run(listener, coordinator) => ended.map_err(system),
+            why = watch(workers.as_mut(), &stopper) => Err(Failure::failed(format!(
+                "all local workers have ended ({why}); see lockstep.log in the run directory, and go on with --resume"
+            ))),
+        }
+    });
+    if let (Some(workers), true) = (workers, ended.is_ok()) {
+        workers.finish();
+    }
+    ended
+}
+
+/// Resolves when all local workers have ended although the run has not.
+async fn watch(workers: Option<&mut LocalWorkers>, stopper: &Stopper) -> String {
+    let Some(workers) = workers else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if let Some(why) = workers.all_ended() {
+            // The run may be ending by itself: its workers end a moment before it.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            stopper.stop().await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            return why;
+        }
+    }
+}
+
+/// Binds the address that workers connect to.
+pub fn bind(address: &str) -> Result<(std::net::TcpListener, SocketAddr), Failure> {
+    let failed = |error| Failure::failed(format!("cannot listen on {address}: {error}"));
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Opens the run's log for lines of this process, and returns it for those of its workers.
+pub fn open_log(prepared: &Ready) -> Result<std::fs::File, Failure> {
+    let path = prepared.directory().log();
+    let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+    log::to_file(file.try_clone().map_err(failed)?);
+    Ok(file)
+}
