@@ -12,7 +12,6 @@ use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::rows::Rows;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
 use lockstep_coordinator::{Coordinator, Stopper};
-use lockstep_core::digest::Digest;
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
 use lockstep_data::Prepared;
@@ -22,6 +21,8 @@ use crate::environment;
 use crate::failure::Failure;
 use crate::local::LocalWorkers;
 use crate::log;
+use crate::print;
+use crate::print;
 use crate::show::{Show, words};
 use crate::signals;
 use effects::RunEffects;
@@ -117,7 +118,7 @@ impl Ready {
         let Self { run, rows, model, opened, began } = self;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
-            eprintln!("a damaged checkpoint was put aside: {problem}");
+            print::note(format!("a damaged checkpoint was put aside: {problem}"));
         }
         let directory = Arc::new(directory);
         let plan = assemble::plan(&run, &rows);
@@ -133,9 +134,10 @@ impl Ready {
 
         let done = resumed.map_or(0, |(step, _)| step);
         if done > 0 {
-            eprintln!("going on after step {done} of {total_steps}");
+            print::note(format!("going on after step {done} of {total_steps}"));
         }
-        let show = Show::new(total_steps, done, run.train.epochs, directory.kind());
+        let show =
+            Show::new(total_steps, done, run.train.epochs, directory.kind(), listening.workers.is_some());
         let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let ended = serve(listening, |listener, coordinator| {
@@ -162,30 +164,29 @@ impl Ready {
         let wall = began.elapsed().as_secs_f64();
         let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
         directory.finish(&results).map_err(Failure::failed)?;
-        print(&results, directory.path(), digest, json)
+        report(&results, directory.path(), json)
     }
 }
 
-fn print(results: &Results, directory: &Path, digest: Digest, json: bool) -> Result<(), Failure> {
+fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure> {
     if json {
-        let text = serde_json::to_string_pretty(results).map_err(Failure::failed)?;
-        println!("{text}");
-        return Ok(());
+        return print::json(results);
     }
-    let Results { steps, epochs, train_seconds, samples_per_second, workers, .. } = results;
-    println!(
-        "finished {epochs} epochs, {steps} steps in {train_seconds:.2} s ({samples_per_second:.0} rows/s)"
-    );
+    let Results { steps, epochs, train_seconds, samples_per_second, workers, digest, .. } = results;
+    print::text(&format!(
+        "finished {epochs} epochs, {steps} steps in {train_seconds:.2} s ({samples_per_second:.0} rows/s)\n"
+    ))?;
+    let mut rows = Vec::new();
     if let Some(loss) = results.train.loss {
-        println!("training    loss {loss:.4}");
+        rows.push(("training", format!("loss {loss:.4}")));
     }
     if let Some(report) = &results.validation {
-        println!("validation  {}", words(report));
+        rows.push(("validation", words(report)));
     }
-    println!("workers     {} joined, {} lost", workers.joined, workers.lost);
-    println!("digest      {digest}");
-    println!("model       {}", directory.join("model.safetensors").display());
-    Ok(())
+    rows.push(("workers", format!("{} joined, {} lost", workers.joined, workers.lost)));
+    rows.push(("digest", digest.to_string()));
+    rows.push(("model", directory.join("model.safetensors").display().to_string()));
+    print::text(&print::list(&rows))
 }
 
 /// Runs the coordinator on a runtime of its own, with signals and local workers watched.

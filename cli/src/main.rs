@@ -1,6 +1,7 @@
 //! The `lockstep` command: parse, run, exit code.
 
 #![allow(unreachable_pub, reason = "nothing is reachable in a command")]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
 mod coordinate;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            print::note(&failure);
             ExitCode::from(failure.code())
         }
     }

@@ -1,5 +1,6 @@
 //! What commands print: to stdout, for people as tables or for programs as JSON.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
@@ -21,6 +22,11 @@ pub fn text(text: &str) -> Result<(), Failure> {
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let json = serde_json::to_string_pretty(value).map_err(Failure::failed)?;
     text(&(json + "\n"))
+}
+
+/// Says something on stderr. There is nobody to tell if that cannot be written.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// What became of writing to stdout.

@@ -11,6 +11,7 @@ use lockstep_data::{Table, TargetType, TargetUse, TargetsMut};
 
 use crate::environment;
 use crate::failure::Failure;
+use crate::print;
 
 /// A model and rows as it sees them.
 pub struct Trained {
@@ -39,9 +40,9 @@ impl Places {
         let kernel = &file.run.cluster.kernel;
         if environment::pin(kernel).is_err() {
             let here = blas::kernel();
-            eprintln!(
+            print::note(format!(
                 "note: the model was trained under the BLAS kernel {kernel}, this is {here}: last digits may differ"
-            );
+            ));
         }
         let encoded = file.encoder.encode_file(&source(&self.data), Path::new(""), targets);
         let table = encoded.map_err(Failure::bad)?;

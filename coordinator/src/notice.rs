@@ -99,7 +99,7 @@ impl fmt::Display for Notice {
             Self::NotSaved { step, why } => {
                 write!(f, "the checkpoint of step {step} could not be written: {why}")
             }
-            Self::Stopping { step } => write!(f, "stopping: finishing step {step} and writing a checkpoint"),
+            Self::Stopping { step } => write!(f, "stopping in step {step}: writing a checkpoint"),
         }
     }
 }

@@ -24,12 +24,11 @@ pub(crate) enum Order {
     Evaluate { weights: std::sync::Arc<Vec<f32>>, pieces: Vec<u32> },
 }
 
-/// Starts the thread; it ends when the sender is dropped. What it computes arrives as inputs of the
-/// session, an error as the last.
-pub(crate) fn start(
-    task: Task,
-    threads: Threads,
-) -> io::Result<(mpsc::Sender<Order>, async_mpsc::UnboundedReceiver<Result<Input, Unfit>>)> {
+/// What the thread computes, as inputs of the session; an error is the last.
+pub(crate) type Computed = async_mpsc::UnboundedReceiver<Result<Input, Unfit>>;
+
+/// Starts the thread; it ends when the sender is dropped.
+pub(crate) fn start(task: Task, threads: Threads) -> io::Result<(mpsc::Sender<Order>, Computed)> {
     let (orders, incoming) = mpsc::channel();
     let (outgoing, inputs) = async_mpsc::unbounded_channel();
     let prefetch = Prefetch::start(task.clone())?;

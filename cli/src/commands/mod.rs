@@ -1,4 +1,5 @@
 //! A file a command.
+
 pub mod coordinator;
 pub mod evaluate;
 pub mod inspect;

@@ -1,6 +1,7 @@
 //! Small models, trained on one thread and stored as a run stores them.
 
 #![allow(dead_code, unreachable_pub, reason = "not every test uses all of it")]
+#![allow(clippy::unwrap_used, reason = "it is a test that fails")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -113,7 +113,10 @@ pub enum Event {
         result: Result<(), String>,
     },
     /// A signal: write a checkpoint and end.
-    Stop,
+    Stop {
+        /// Nothing of the open step is applied yet, so it can be abandoned.
+        untouched: bool,
+    },
 }
 
 /// What is to be done.
@@ -281,10 +284,14 @@ impl Machine {
                 self.finish(Outcome::Failed, format!("step {step}: {what}; nothing of this step was kept"));
             }
             Event::Saved { step, result } => self.saved(now, step, result),
-            Event::Stop => {
+            Event::Stop { untouched } => {
                 if !self.stopping {
                     self.stopping = true;
                     self.notice(Notice::Stopping { step: self.progress.step });
+                    if untouched && matches!(self.work, Work::Step(_)) {
+                        self.actions.push_back(Action::Abandon);
+                        self.work = Work::Idle;
+                    }
                     self.stop_if_idle(now);
                 }
             }
@@ -500,7 +507,7 @@ impl Machine {
         let work = step::Work::new(&present, &self.assigned);
         self.actions.push_back(Action::Begin(present));
         self.actions.push_back(Action::Want(work.nodes().collect()));
-        for (&session, _) in &self.assigned {
+        for &session in self.assigned.keys() {
             let nodes = work.nodes_of(session);
             if !nodes.is_empty() {
                 let assign = Assign { generation: self.generation, step, nodes };
