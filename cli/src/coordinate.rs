@@ -22,7 +22,6 @@ use crate::failure::Failure;
 use crate::local::LocalWorkers;
 use crate::log;
 use crate::print;
-use crate::print;
 use crate::show::{Show, words};
 use crate::signals;
 use effects::RunEffects;

@@ -1,5 +1,7 @@
 //! A model in PyTorch: loaded by name into the equivalent `nn.Sequential`, it gives the same logits.
 
+#![allow(clippy::unwrap_used, reason = "it is a test that fails")]
+
 mod common;
 
 use std::path::Path;
