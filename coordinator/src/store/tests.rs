@@ -235,7 +235,7 @@ fn a_resume_on_other_rows_is_refused() {
     assert!(matches!(fixture.open(true), Err(StoreError::OtherData { .. })));
 }
 
-/// Every byte of every file, each changed in one bit.
+/// Every byte of the manifest, and some of all others, each changed in one bit.
 #[test]
 fn no_changed_bit_is_believed() {
     let fixture = Fixture::new().left_after(&[4]);
@@ -243,7 +243,8 @@ fn no_changed_bit_is_believed() {
     for name in [names::MODEL, names::OPTIMIZER, names::STATE, names::MANIFEST] {
         let path = folder.join(name);
         let good = fs::read(&path).unwrap();
-        for place in 0..good.len() {
+        let stride = if name == names::MANIFEST { 1 } else { 11 };
+        for place in (0..good.len()).step_by(stride) {
             // A line's end at the end of JSON may become another space.
             let mut bad = good.clone();
             bad[place] ^= if bad[place] == b'\n' { 0x41 } else { 1 };
