@@ -57,7 +57,7 @@ fn lines(trained: &Trained) -> Result<Vec<u8>, Failure> {
         for (row, shares) in outputs.chunks_exact(width).zip(shares.chunks_exact(width)) {
             let prediction = match labels {
                 Some(labels) => labels.get(class_of(loss, row) as usize).cloned().unwrap_or_default(),
-                None => row.first().map(ToString::to_string).unwrap_or_default(),
+                None => row.first().map(digits).unwrap_or_default(),
             };
             let shares = if shown.is_some() { of_classes(shares) } else { Vec::new() };
             csv.write_record(std::iter::once(prediction).chain(shares)).map_err(Failure::failed)?;
@@ -70,7 +70,12 @@ fn lines(trained: &Trained) -> Result<Vec<u8>, Failure> {
 /// Of two classes, one output is the probability of the second.
 fn of_classes(shares: &[f32]) -> Vec<String> {
     match shares {
-        [second] => vec![(1.0 - second).to_string(), second.to_string()],
-        shares => shares.iter().map(ToString::to_string).collect(),
+        [second] => [1.0 - second, *second].iter().map(digits).collect(),
+        shares => shares.iter().map(digits).collect(),
     }
+}
+
+/// The shortest digits that read back as the same f32, with an exponent where that is shorter.
+fn digits(number: &f32) -> String {
+    format!("{number:?}")
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Description;
 use crate::failure::Failure;
-use crate::print::{list, table};
+use crate::print::list;
 use crate::rows::stored;
 
 /// # Errors
@@ -57,12 +57,11 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
     if let Ok(model) = open_model(path) {
         facts.push(("model", format!("of step {}", model.step)));
     }
-    let header = ["checkpoint", "digest"].map(String::from).to_vec();
-    let lines = found.into_iter().map(|(step, state)| {
-        vec![step.to_string(), state.unwrap_or_else(|error| format!("damaged: {error}"))]
+    let checkpoints = found.into_iter().map(|(step, state)| {
+        let state = state.unwrap_or_else(|error| format!("damaged: {error}"));
+        format!("checkpoint-{step}  {state}\n")
     });
-    let text =
-        format!("{}\n{}", list(&facts), table(&std::iter::once(header).chain(lines).collect::<Vec<_>>()));
+    let text = format!("{}\n{}", list(&facts), checkpoints.collect::<String>());
     Ok(Description { json, text })
 }
 

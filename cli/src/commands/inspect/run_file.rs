@@ -7,25 +7,25 @@ use lockstep_coordinator::rows::Rows;
 use lockstep_core::model::Model;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::{Layer, Run};
-use lockstep_core::{run, wire};
+use lockstep_core::wire;
 use lockstep_data::{Features, Prepared, Table};
 use serde_json::{Value, json};
 
 use super::Description;
+use crate::coordinate::read_run;
 use crate::failure::Failure;
 use crate::print::{bytes, count, list, table};
 
 /// # Errors
 /// Bad run file or data.
 pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
-    let bad = |problem: &dyn std::fmt::Display| Failure::bad(format!("{}: {problem}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| bad(&format!("cannot be read: {error}")))?;
-    let run = run::parse(&text, &[]).map_err(|problem| bad(&problem))?;
+    let run = read_run(path, &[])?;
     let base = path.parent().unwrap_or(Path::new(""));
     let Prepared { train, validation, encoder } =
         lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
     let rows = Rows { train, validation };
-    let model = assemble::model(&run, &rows).map_err(|problem| bad(&problem))?;
+    let model = assemble::model(&run, &rows)
+        .map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))?;
     let layers = layers(&run, &model);
     let cost = Cost::of(&run, &model, &rows);
     let plan = assemble::plan(&run, &rows);
