@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::rows::Rows;
-use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
+use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
@@ -65,7 +65,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let run = read_run(&arguments.run, &arguments.sets)?;
     environment::pin(&run.cluster.kernel)?;
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
-    store::check(&path, arguments.resume, &run).map_err(refused)?;
+    store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
     let Prepared { train, validation, encoder } =
         lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
@@ -73,7 +73,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
     let identity = Identity { run: &run, encoder: &encoder, model: &model, train: &rows.train.shape() };
-    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity).map_err(refused)?;
+    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
     Ok(Ready { run, rows, model, opened, began })
 }
 
@@ -82,14 +82,6 @@ pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::bad(format!("{}: cannot be read: {error}", path.display())))?;
     run::parse(&text, sets).map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))
-}
-
-fn refused(error: StoreError) -> Failure {
-    match error {
-        StoreError::Taken(_) => Failure::usage(error),
-        StoreError::Differs { .. } | StoreError::OtherData { .. } => Failure::bad(error),
-        _ => Failure::failed(error),
-    }
 }
 
 /// Where workers connect, and those that this process starts itself.
@@ -117,7 +109,9 @@ impl Ready {
         let Self { run, rows, model, opened, began } = self;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
-            print::note(format!("a damaged checkpoint was put aside: {problem}"));
+            let text = format!("a damaged checkpoint was put aside: {problem}");
+            tracing::warn!("{text}");
+            print::note(text);
         }
         let directory = Arc::new(directory);
         let plan = assemble::plan(&run, &rows);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lockstep_coordinator::store::{ModelFile, StoreError, open_model};
+use lockstep_coordinator::store::{ModelFile, open_model};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Labels, Microbatch, Workspace};
 use lockstep_core::run::spec::Source;
@@ -36,7 +36,7 @@ impl Places {
     /// # Errors
     /// There is no such model or data, or they do not fit (78).
     pub fn open(&self, targets: TargetUse) -> Result<Trained, Failure> {
-        let file = open_model(&self.model).map_err(stored)?;
+        let file = open_model(&self.model)?;
         let kernel = &file.run.cluster.kernel;
         if environment::pin(kernel).is_err() {
             let here = blas::kernel();
@@ -57,15 +57,6 @@ pub fn source(data: &str) -> Source {
             Source::Idx { images: images.into(), labels: labels.into() }
         }
         _ => Source::File(data.into()),
-    }
-}
-
-/// What is stored cannot be used.
-pub fn stored(error: StoreError) -> Failure {
-    match error.exit_code() {
-        78 => Failure::bad(error),
-        2 => Failure::usage(error),
-        _ => Failure::failed(error),
     }
 }
 

@@ -83,8 +83,8 @@ impl Show {
     /// A line that stays.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| print::note(&text)),
-            None => print::note(&text),
+            Some(bar) => bar.suspend(|| print::note(text)),
+            None => print::note(text),
         }
     }
 

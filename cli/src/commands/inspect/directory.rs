@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::Description;
 use crate::failure::Failure;
 use crate::print::list;
-use crate::rows::stored;
 
 /// # Errors
 /// It holds no run.
@@ -23,8 +22,7 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
     let results = parsed(fs::read_to_string(path.join("results.json")).ok());
     let metrics = fs::read_to_string(path.join("metrics.jsonl")).unwrap_or_default();
     let last = parsed(metrics.lines().rfind(|line| line.ends_with('}')).map(Into::into));
-    let found: Vec<(u64, Result<String, String>)> = checkpoints(path)
-        .map_err(stored)?
+    let found: Vec<(u64, Result<String, String>)> = checkpoints(path)?
         .into_iter()
         .map(|(step, folder)| match open_checkpoint(&folder) {
             Ok(checkpoint) => (step, Ok(checkpoint.digest.to_string())),

@@ -12,13 +12,12 @@ use serde_json::{Value, json};
 use super::Description;
 use crate::failure::Failure;
 use crate::print::{count, list, table};
-use crate::rows::stored;
 use crate::show::words;
 
 /// # Errors
 /// It is damaged.
 pub(super) fn file(path: &Path) -> Result<Description, Failure> {
-    let model = open_model(path).map_err(stored)?;
+    let model = open_model(path)?;
     let mut json = json(&model);
     json["kind"] = "model".into();
     Ok(Description { json, text: text(path, &model, Vec::new()) })
@@ -29,8 +28,8 @@ pub(super) fn file(path: &Path) -> Result<Description, Failure> {
 /// # Errors
 /// It is damaged.
 pub(super) fn checkpoint(path: &Path) -> Result<Description, Failure> {
-    let checkpoint = open_checkpoint(path).map_err(stored)?;
-    let model = open_model(path).map_err(stored)?;
+    let checkpoint = open_checkpoint(path)?;
+    let model = open_model(path)?;
     let Progress { samples, last_epoch_loss, evaluation, .. } = checkpoint.progress;
     let report: Option<Report> =
         evaluation.and_then(|evaluation| evaluation.sums.report(kind(target_of(&model.encoder))));
