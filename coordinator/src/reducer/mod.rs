@@ -80,10 +80,9 @@ pub struct Reducer {
 }
 
 impl Reducer {
-    /// At W(step), as `state` has it.
-    pub fn new(run: &Run, layout: &Layout, window: u32, state: State) -> Self {
+    /// At W(step), as `state` has it, cut into chunks as the workers cut.
+    pub fn new(run: &Run, chunks: Chunks, window: u32, state: State) -> Self {
         let tree = Tree::new(run.cluster.shards);
-        let chunks = Chunks::new(layout);
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         Self {
             ledger: Ledger::new(tree, count, window),
