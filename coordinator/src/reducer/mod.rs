@@ -160,9 +160,10 @@ impl Reducer {
         }
     }
 
-    /// The master weights, whole and exact, for an evaluation; only where the wire rounds them.
+    /// The master weights, whole and exact, for an evaluation; only where the wire rounds them, and
+    /// once for each step.
     pub fn send_exact(&mut self, session: Session) {
-        if self.wire == Wire::F32 || !self.subscribers.contains(session) {
+        if self.wire == Wire::F32 || !self.subscribers.needs_exact(session, self.state.step()) {
             return;
         }
         for (chunk, range) in self.chunks.iter().enumerate() {

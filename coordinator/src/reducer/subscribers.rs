@@ -18,6 +18,8 @@ struct Subscriber {
     released: u64,
     /// How many of the applied chunks of W(whole + 1) were sent; meaningless when behind.
     sent: usize,
+    /// The newest W that was sent exact.
+    exact: Option<u64>,
 }
 
 /// What to send to one worker now.
@@ -39,7 +41,7 @@ pub(super) struct Subscribers {
 impl Subscribers {
     /// A new worker: both halves of its buffer are free. `None` if it is here already.
     pub(super) fn attach(&mut self, session: Session, step: u64, applied: usize) -> Option<Due> {
-        let new = Subscriber { whole: step, released: step, sent: applied };
+        let new = Subscriber { whole: step, released: step, sent: applied, exact: None };
         if self.all.contains_key(&session) {
             return None;
         }
@@ -53,6 +55,12 @@ impl Subscribers {
 
     pub(super) fn contains(&self, session: Session) -> bool {
         self.all.contains_key(&session)
+    }
+
+    /// Whether a worker has not been sent the exact W(step) yet; from now on it has.
+    pub(super) fn needs_exact(&mut self, session: Session, step: u64) -> bool {
+        let subscriber = self.all.get_mut(&session);
+        subscriber.is_some_and(|subscriber| subscriber.exact.replace(step) != Some(step))
     }
 
     pub(super) fn sessions(&self) -> impl Iterator<Item = Session> {
