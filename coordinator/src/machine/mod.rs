@@ -257,8 +257,9 @@ impl Machine {
             Event::Hello(session, hello) => self.hello(now, session, hello),
             Event::Ready(session, ready) => self.ready(now, session, ready),
             Event::Tensors(session) => {
-                if let Some(member) = self.members.heard(session, now) {
-                    member.tensors = true;
+                if let Some(member) = self.members.heard(session, now)
+                    && !std::mem::replace(&mut member.tensors, true)
+                {
                     self.activate(now, session);
                 }
             }
@@ -292,6 +293,10 @@ impl Machine {
     }
 
     fn hello(&mut self, now: Duration, session: Session, hello: Hello) {
+        if self.knows(session) {
+            // Were it taken, the session's work would be nobody's.
+            return self.lose(now, session, "said hello twice".into(), Some(Reason::Malformed));
+        }
         if hello.protocol != PROTOCOL {
             let text = format!(
                 "the worker speaks protocol {}, the coordinator {PROTOCOL}: run the same version of lockstep on both",
