@@ -98,6 +98,11 @@ pub enum Event {
     NodeDone(Node),
     /// The step is done.
     Committed(Committed),
+    /// The step is closed.
+    Abandoned {
+        /// Nothing of it was applied: W(step) and its optimizer are whole.
+        whole: bool,
+    },
     /// The step's numbers are not finite.
     NotFinite {
         /// The step.
@@ -127,7 +132,7 @@ pub enum Action {
     Begin(Vec<bool>),
     /// Want these nodes.
     Want(Vec<Node>),
-    /// Close the open step; nothing of it is applied.
+    /// Close the open step and answer with [`Event::Abandoned`].
     Abandon,
     /// Send this worker weights from now on.
     Attach(Session),
@@ -162,6 +167,8 @@ enum Work {
     /// Nobody is here, or the next step waits for a checkpoint.
     Idle,
     Step(step::Work),
+    /// The step at hand is closed, because of a stop; the reducer says what is left of it.
+    Abandoned,
     Evaluation(evaluation::Work),
     Ended,
 }
@@ -278,6 +285,7 @@ impl Machine {
                 }
             }
             Event::Committed(committed) => self.committed(now, committed),
+            Event::Abandoned { whole } => self.abandoned(now, whole),
             Event::NotFinite { step, what } => {
                 self.finish(Outcome::Failed, format!("step {step}: {what}; nothing of this step was kept"));
             }
@@ -378,7 +386,7 @@ impl Machine {
             Work::Idle => self.boundary(now),
             Work::Step(_) => self.reassign_step(),
             Work::Evaluation(_) => self.reassign_evaluation(),
-            Work::Ended => {}
+            Work::Abandoned | Work::Ended => {}
         }
     }
 
@@ -399,7 +407,7 @@ impl Machine {
         let open = match &mut self.work {
             Work::Step(work) => work.lose(session),
             Work::Evaluation(work) => work.lose(session).into_iter().map(|_| Node::leaf(0)).collect(),
-            Work::Idle | Work::Ended => Vec::new(),
+            Work::Idle | Work::Abandoned | Work::Ended => Vec::new(),
         };
         let step = self.progress.step;
         let evaluating = matches!(self.work, Work::Evaluation(_));
@@ -407,7 +415,7 @@ impl Machine {
         match self.work {
             Work::Step(_) => self.reassign_step(),
             Work::Evaluation(_) => self.reassign_evaluation(),
-            Work::Idle | Work::Ended => {}
+            Work::Idle | Work::Abandoned | Work::Ended => {}
         }
         self.note_waiting(now);
         self.stop_if_idle(now);
@@ -538,6 +546,20 @@ impl Machine {
         self.boundary(now);
     }
 
+    fn abandoned(&mut self, now: Duration, whole: bool) {
+        if !matches!(self.work, Work::Abandoned) {
+            return;
+        }
+        if whole {
+            return self.boundary(now);
+        }
+        let step = self.progress.step;
+        let text = format!(
+            "stopped in step {step}, whose workers are gone; a resume goes on from the last checkpoint"
+        );
+        self.finish(Outcome::Stopped, text);
+    }
+
     fn evaluated(&mut self, now: Duration, session: Session, evaluated: Evaluated) {
         let Work::Evaluation(work) = &mut self.work else { return };
         if evaluated.step != self.progress.step {
@@ -582,10 +604,10 @@ impl Machine {
         match &self.work {
             Work::Idle | Work::Evaluation(_) => self.boundary(now),
             Work::Step(_) if self.members.active().next().is_none() => {
-                let text = format!("stopped in step {}, whose workers are gone", self.progress.step);
-                self.finish(Outcome::Stopped, text);
+                self.work = Work::Abandoned;
+                self.actions.push_back(Action::Abandon);
             }
-            Work::Step(_) | Work::Ended => {}
+            Work::Step(_) | Work::Abandoned | Work::Ended => {}
         }
     }
 

@@ -38,6 +38,11 @@ pub enum Output {
     NodeDone(Node),
     /// W(step + 1) is current.
     Committed(Committed),
+    /// The open step is closed.
+    Abandoned {
+        /// Nothing of it was applied: W(step) and its optimizer are whole.
+        whole: bool,
+    },
     /// The step's gradient or loss is not finite: nothing of it is committed.
     NotFinite {
         /// The step.
@@ -124,10 +129,11 @@ impl Reducer {
         self.ledger.assign(nodes);
     }
 
-    /// Closes a step of which nothing was applied.
+    /// Closes the open step, and says whether anything of it was applied.
     pub fn abandon(&mut self) {
         self.ledger.close();
         self.waiting.clear();
+        self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
     }
 
     /// W(step), the optimizer and their digest's order, copied. Between steps only: the optimizer's
