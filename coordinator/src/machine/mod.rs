@@ -19,6 +19,8 @@ mod assignment;
 mod evaluation;
 mod members;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -186,6 +188,8 @@ pub struct Machine {
     assigned: BTreeMap<Session, Vec<Node>>,
     /// The step whose checkpoint is being written.
     saving: Option<u64>,
+    /// The step whose checkpoint failed last: it is not tried again before there is a need.
+    not_saved: Option<u64>,
     stopping: bool,
     /// When people were last told that the run waits.
     waiting_since: Option<(Duration, Duration)>,
@@ -205,6 +209,7 @@ impl Machine {
             work: Work::Idle,
             assigned: BTreeMap::new(),
             saving: None,
+            not_saved: None,
             stopping: false,
             waiting_since: None,
             step_began: Duration::ZERO,
@@ -240,6 +245,9 @@ impl Machine {
     /// Sessions that were silent for too long end; people are told what the run waits for.
     pub fn handle_timeout(&mut self, now: Duration) {
         for session in self.members.late(now, self.config.heartbeat) {
+            if matches!(self.work, Work::Ended) {
+                return;
+            }
             let silent = self.config.heartbeat * MISSED_HEARTBEATS;
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
@@ -474,13 +482,15 @@ impl Machine {
         if self.saving.is_some() {
             return;
         }
-        let finished = step >= self.config.total_steps && !self.progress.evaluation_due;
-        if self.progress.saved_step != Some(step) {
-            let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || finished);
+        let last = step >= self.config.total_steps;
+        let finished = last && !self.progress.evaluation_due;
+        let must = finished || self.stopping;
+        if self.progress.saved_step != Some(step) && (must || self.not_saved != Some(step)) {
+            let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || last);
             if milestone || self.stopping {
                 self.saving = Some(step);
                 self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
-                if finished || self.stopping {
+                if must {
                     return;
                 }
             }
@@ -513,7 +523,7 @@ impl Machine {
         let work = step::Work::new(&present, &self.assigned);
         self.actions.push_back(Action::Begin(present));
         self.actions.push_back(Action::Want(work.nodes().collect()));
-        for (&session, _) in &self.assigned {
+        for &session in self.assigned.keys() {
             let nodes = work.nodes_of(session);
             if !nodes.is_empty() {
                 let assign = Assign { generation: self.generation, step, nodes };
@@ -584,6 +594,7 @@ impl Machine {
         match result {
             Ok(()) => self.progress.saved_step = Some(step),
             Err(why) => {
+                self.not_saved = Some(step);
                 self.notice(Notice::NotSaved { step, why: why.clone() });
                 if self.stopping || step >= self.config.total_steps {
                     let text = format!("the checkpoint of step {step} could not be written: {why}");
