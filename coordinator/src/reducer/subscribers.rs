@@ -146,4 +146,24 @@ mod tests {
         assert_eq!(all.release(A, 8, 8, 0), None);
         assert_eq!(all.advance(8, 1), [Due { session: A, whole: false, applied_from: 0 }]);
     }
+
+    #[test]
+    fn a_claim_past_what_was_sent_is_ignored() {
+        let mut all = Subscribers::default();
+        all.attach(A, 5, 0);
+        all.advance(5, 3);
+        all.commit(5, 3);
+        assert_eq!(all.release(A, 99, 6, 0), None);
+        assert_eq!(all.advance(6, 1), [], "it has not released W(5)");
+        let due = Due { session: A, whole: false, applied_from: 0 };
+        assert_eq!(all.release(A, 6, 6, 1), Some(due));
+    }
+
+    #[test]
+    fn exact_weights_are_sent_once_a_step() {
+        let mut all = Subscribers::default();
+        assert!(!all.needs_exact(A, 5));
+        all.attach(A, 5, 0);
+        assert_eq!([5, 5, 6, 6].map(|step| all.needs_exact(A, step)), [true, false, true, false]);
+    }
 }
