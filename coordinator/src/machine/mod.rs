@@ -479,20 +479,21 @@ impl Machine {
             self.note_waiting(now);
             return self.reassign_evaluation();
         }
-        if self.saving.is_some() {
-            return;
-        }
         let last = step >= self.config.total_steps;
         let finished = last && !self.progress.evaluation_due;
         let must = finished || self.stopping;
-        if self.progress.saved_step != Some(step) && (must || self.not_saved != Some(step)) {
-            let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || last);
-            if milestone || self.stopping {
-                self.saving = Some(step);
-                self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
-                if must {
-                    return;
-                }
+        let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || last);
+        let known = [self.progress.saved_step, self.saving].contains(&Some(step));
+        let due = !known && (self.stopping || milestone && (must || self.not_saved != Some(step)));
+        if self.saving.is_some() && (due || must) {
+            // Checkpoints are written one at a time; other steps go on meanwhile.
+            return;
+        }
+        if due {
+            self.saving = Some(step);
+            self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
+            if must {
+                return;
             }
         }
         if finished {

@@ -386,6 +386,21 @@ fn a_checkpoint_that_failed_is_not_tried_again_and_again() {
 }
 
 #[test]
+fn steps_go_on_while_a_checkpoint_is_written_but_not_past_the_next() {
+    let mut machine = Machine::new(Config { pieces: 0, ..config() }, 1, Progress::default(), None);
+    handle(&mut machine, Event::Start);
+    join(&mut machine, A);
+    handle(&mut machine, commit(0));
+    let actions = handle(&mut machine, commit(1));
+    assert!(matches!(&actions[1..], [Action::Save(_), Action::Begin(_), Action::Want(_), Action::Send(..)]));
+    let actions = handle(&mut machine, commit(2));
+    assert!(matches!(&actions[1..], [Action::Begin(_), Action::Want(_), Action::Send(..)]));
+    assert!(matches!(&handle(&mut machine, commit(3))[..], [Action::Record(_)]));
+    let actions = handle(&mut machine, Event::Saved { step: 2, result: Ok(()) });
+    assert!(matches!(&actions[..], [Action::Save(save)] if save.progress.step == 4));
+}
+
+#[test]
 fn numbers_that_are_not_finite_fail_the_run() {
     let mut machine = running(Progress::default(), &[A]);
     let text: String = "step 0: the loss is not finite; nothing of this step was kept".into();
