@@ -597,7 +597,9 @@ impl Machine {
             Err(why) => {
                 self.not_saved = Some(step);
                 self.notice(Notice::NotSaved { step, why: why.clone() });
-                if self.stopping || step >= self.config.total_steps {
+                let last = self.stopping || step >= self.config.total_steps;
+                // While a step is computed, the one after it can still be written.
+                if last && step == self.progress.step && matches!(self.work, Work::Idle) {
                     let text = format!("the checkpoint of step {step} could not be written: {why}");
                     return self.finish(Outcome::Failed, text);
                 }

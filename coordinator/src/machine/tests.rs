@@ -401,6 +401,23 @@ fn steps_go_on_while_a_checkpoint_is_written_but_not_past_the_next() {
 }
 
 #[test]
+fn a_stop_tries_again_after_an_older_checkpoint_failed() {
+    let mut machine = Machine::new(Config { pieces: 0, ..config() }, 1, Progress::default(), None);
+    handle(&mut machine, Event::Start);
+    join(&mut machine, A);
+    handle(&mut machine, commit(0));
+    handle(&mut machine, commit(1));
+    handle(&mut machine, Event::Stop);
+    let why = String::from("full");
+    assert_eq!(
+        handle(&mut machine, Event::Saved { step: 2, result: Err(why.clone()) }),
+        [Action::Notice(Notice::NotSaved { step: 2, why })]
+    );
+    let actions = handle(&mut machine, commit(2));
+    assert!(matches!(&actions[1..], [Action::Save(save)] if save.progress.step == 3));
+}
+
+#[test]
 fn numbers_that_are_not_finite_fail_the_run() {
     let mut machine = running(Progress::default(), &[A]);
     let text: String = "step 0: the loss is not finite; nothing of this step was kept".into();
