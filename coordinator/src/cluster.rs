@@ -170,6 +170,9 @@ impl Cluster {
                     }
                     reducer::Output::NodeDone(node) => self.machine.handle(now, Event::NodeDone(node)),
                     reducer::Output::Committed(step) => self.machine.handle(now, Event::Committed(step)),
+                    reducer::Output::Abandoned { whole } => {
+                        self.machine.handle(now, Event::Abandoned { whole });
+                    }
                     reducer::Output::NotFinite { step, what } => {
                         self.machine.handle(now, Event::NotFinite { step, what });
                     }

@@ -19,6 +19,8 @@ mod assignment;
 mod evaluation;
 mod members;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -98,6 +100,11 @@ pub enum Event {
     NodeDone(Node),
     /// The step is done.
     Committed(Committed),
+    /// The step is closed.
+    Abandoned {
+        /// Nothing of it was applied: W(step) and its optimizer are whole.
+        whole: bool,
+    },
     /// The step's numbers are not finite.
     NotFinite {
         /// The step.
@@ -130,7 +137,7 @@ pub enum Action {
     Begin(Vec<bool>),
     /// Want these nodes.
     Want(Vec<Node>),
-    /// Close the open step; nothing of it is applied.
+    /// Close the open step and answer with [`Event::Abandoned`].
     Abandon,
     /// Send this worker weights from now on.
     Attach(Session),
@@ -165,6 +172,8 @@ enum Work {
     /// Nobody is here, or the next step waits for a checkpoint.
     Idle,
     Step(step::Work),
+    /// The step at hand is closed, because of a stop; the reducer says what is left of it.
+    Abandoned,
     Evaluation(evaluation::Work),
     Ended,
 }
@@ -182,6 +191,8 @@ pub struct Machine {
     assigned: BTreeMap<Session, Vec<Node>>,
     /// The step whose checkpoint is being written.
     saving: Option<u64>,
+    /// The step whose checkpoint failed last: it is not tried again before there is a need.
+    not_saved: Option<u64>,
     stopping: bool,
     /// When people were last told that the run waits.
     waiting_since: Option<(Duration, Duration)>,
@@ -201,6 +212,7 @@ impl Machine {
             work: Work::Idle,
             assigned: BTreeMap::new(),
             saving: None,
+            not_saved: None,
             stopping: false,
             waiting_since: None,
             step_began: Duration::ZERO,
@@ -236,6 +248,9 @@ impl Machine {
     /// Sessions that were silent for too long end; people are told what the run waits for.
     pub fn handle_timeout(&mut self, now: Duration) {
         for session in self.members.late(now, self.config.heartbeat) {
+            if matches!(self.work, Work::Ended) {
+                return;
+            }
             let silent = self.config.heartbeat * MISSED_HEARTBEATS;
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
@@ -260,8 +275,9 @@ impl Machine {
             Event::Hello(session, hello) => self.hello(now, session, hello),
             Event::Ready(session, ready) => self.ready(now, session, ready),
             Event::Tensors(session) => {
-                if let Some(member) = self.members.heard(session, now) {
-                    member.tensors = true;
+                if let Some(member) = self.members.heard(session, now)
+                    && !std::mem::replace(&mut member.tensors, true)
+                {
                     self.activate(now, session);
                 }
             }
@@ -280,6 +296,7 @@ impl Machine {
                 }
             }
             Event::Committed(committed) => self.committed(now, committed),
+            Event::Abandoned { whole } => self.abandoned(now, whole),
             Event::NotFinite { step, what } => {
                 self.finish(Outcome::Failed, format!("step {step}: {what}; nothing of this step was kept"));
             }
@@ -299,6 +316,10 @@ impl Machine {
     }
 
     fn hello(&mut self, now: Duration, session: Session, hello: Hello) {
+        if self.knows(session) {
+            // Were it taken, the session's work would be nobody's.
+            return self.lose(now, session, "said hello twice".into(), Some(Reason::Malformed));
+        }
         if hello.protocol != PROTOCOL {
             let text = format!(
                 "the worker speaks protocol {}, the coordinator {PROTOCOL}: run the same version of lockstep on both",
@@ -380,7 +401,7 @@ impl Machine {
             Work::Idle => self.boundary(now),
             Work::Step(_) => self.reassign_step(),
             Work::Evaluation(_) => self.reassign_evaluation(),
-            Work::Ended => {}
+            Work::Abandoned | Work::Ended => {}
         }
     }
 
@@ -401,7 +422,7 @@ impl Machine {
         let open = match &mut self.work {
             Work::Step(work) => work.lose(session),
             Work::Evaluation(work) => work.lose(session).into_iter().map(|_| Node::leaf(0)).collect(),
-            Work::Idle | Work::Ended => Vec::new(),
+            Work::Idle | Work::Abandoned | Work::Ended => Vec::new(),
         };
         let step = self.progress.step;
         let evaluating = matches!(self.work, Work::Evaluation(_));
@@ -409,7 +430,7 @@ impl Machine {
         match self.work {
             Work::Step(_) => self.reassign_step(),
             Work::Evaluation(_) => self.reassign_evaluation(),
-            Work::Idle | Work::Ended => {}
+            Work::Idle | Work::Abandoned | Work::Ended => {}
         }
         self.note_waiting(now);
         self.stop_if_idle(now);
@@ -465,18 +486,21 @@ impl Machine {
             self.note_waiting(now);
             return self.reassign_evaluation();
         }
-        if self.saving.is_some() {
+        let last = step >= self.config.total_steps;
+        let finished = last && !self.progress.evaluation_due;
+        let must = finished || self.stopping;
+        let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || last);
+        let known = [self.progress.saved_step, self.saving].contains(&Some(step));
+        let due = !known && (self.stopping || milestone && (must || self.not_saved != Some(step)));
+        if self.saving.is_some() && (due || must) {
+            // Checkpoints are written one at a time; other steps go on meanwhile.
             return;
         }
-        let finished = step >= self.config.total_steps && !self.progress.evaluation_due;
-        if self.progress.saved_step != Some(step) {
-            let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || finished);
-            if milestone || self.stopping {
-                self.saving = Some(step);
-                self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
-                if finished || self.stopping {
-                    return;
-                }
+        if due {
+            self.saving = Some(step);
+            self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
+            if must {
+                return;
             }
         }
         if finished {
@@ -540,6 +564,20 @@ impl Machine {
         self.boundary(now);
     }
 
+    fn abandoned(&mut self, now: Duration, whole: bool) {
+        if !matches!(self.work, Work::Abandoned) {
+            return;
+        }
+        if whole {
+            return self.boundary(now);
+        }
+        let step = self.progress.step;
+        let text = format!(
+            "stopped in step {step}, whose workers are gone; a resume goes on from the last checkpoint"
+        );
+        self.finish(Outcome::Stopped, text);
+    }
+
     fn evaluated(&mut self, now: Duration, session: Session, evaluated: Evaluated) {
         let Work::Evaluation(work) = &mut self.work else { return };
         if evaluated.step != self.progress.step {
@@ -564,8 +602,11 @@ impl Machine {
         match result {
             Ok(()) => self.progress.saved_step = Some(step),
             Err(why) => {
+                self.not_saved = Some(step);
                 self.notice(Notice::NotSaved { step, why: why.clone() });
-                if self.stopping || step >= self.config.total_steps {
+                let last = self.stopping || step >= self.config.total_steps;
+                // While a step is computed, the one after it can still be written.
+                if last && step == self.progress.step && matches!(self.work, Work::Idle) {
                     let text = format!("the checkpoint of step {step} could not be written: {why}");
                     return self.finish(Outcome::Failed, text);
                 }
@@ -584,10 +625,10 @@ impl Machine {
         match &self.work {
             Work::Idle | Work::Evaluation(_) => self.boundary(now),
             Work::Step(_) if self.members.active().next().is_none() => {
-                let text = format!("stopped in step {}, whose workers are gone", self.progress.step);
-                self.finish(Outcome::Stopped, text);
+                self.work = Work::Abandoned;
+                self.actions.push_back(Action::Abandon);
             }
-            Work::Step(_) | Work::Ended => {}
+            Work::Step(_) | Work::Abandoned | Work::Ended => {}
         }
     }
 
