@@ -151,7 +151,8 @@ impl Cluster {
             Input::Gone(session, why) => self.machine.handle(now, Event::Gone(session, why)),
             Input::Saved { step, result } => self.machine.handle(now, Event::Saved { step, result }),
             Input::Stop => {
-                self.machine.handle(now, Event::Stop);
+                let untouched = self.reducer.ledger().untouched();
+                self.machine.handle(now, Event::Stop { untouched });
             }
         }
         self.settle(now);

@@ -120,7 +120,10 @@ pub enum Event {
         result: Result<(), String>,
     },
     /// A signal: write a checkpoint and end.
-    Stop,
+    Stop {
+        /// Nothing of the open step is applied yet, so it can be abandoned.
+        untouched: bool,
+    },
 }
 
 /// What is to be done.
@@ -298,10 +301,14 @@ impl Machine {
                 self.finish(Outcome::Failed, format!("step {step}: {what}; nothing of this step was kept"));
             }
             Event::Saved { step, result } => self.saved(now, step, result),
-            Event::Stop => {
+            Event::Stop { untouched } => {
                 if !self.stopping {
                     self.stopping = true;
                     self.notice(Notice::Stopping { step: self.progress.step });
+                    if untouched && matches!(self.work, Work::Step(_)) {
+                        self.actions.push_back(Action::Abandon);
+                        self.work = Work::Idle;
+                    }
                     self.stop_if_idle(now);
                 }
             }
