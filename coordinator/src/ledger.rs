@@ -124,6 +124,11 @@ impl Ledger {
         self.open.as_ref().map(|open| open.step)
     }
 
+    /// Whether no chunk has reached the root of the open step.
+    pub fn untouched(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.roots.is_empty())
+    }
+
     /// How many chunks of a node may be sent, in upload order.
     pub fn granted(&self) -> u32 {
         self.open.as_ref().map_or(0, |open| open.granted)

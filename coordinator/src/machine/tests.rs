@@ -10,6 +10,9 @@ const A: Session = Session::new(1, 1);
 const B: Session = Session::new(1, 2);
 const C: Session = Session::new(1, 3);
 
+/// Where something of the open step has been applied.
+const STOP: Event = Event::Stop { untouched: false };
+
 /// Two steps an epoch, four in all, evaluations after each epoch in 3 pieces, checkpoints too.
 fn config() -> Config {
     Config {
@@ -304,7 +307,7 @@ fn pieces_of_a_lost_worker_go_to_others() {
 #[test]
 fn a_stop_ends_the_step_writes_a_checkpoint_and_says_so() {
     let mut machine = running(Progress::default(), &[A]);
-    assert_eq!(handle(&mut machine, Event::Stop), [Action::Notice(Notice::Stopping { step: 0 })]);
+    assert_eq!(handle(&mut machine, STOP), [Action::Notice(Notice::Stopping { step: 0 })]);
     let ending = "the coordinator is stopping";
     assert_eq!(handle(&mut machine, hello(B)), refused(B, Reason::Ending, ending));
     let actions = handle(&mut machine, commit(0));
@@ -327,7 +330,7 @@ fn a_stop_while_nobody_is_here_abandons_the_step_and_writes_a_checkpoint() {
         let mut machine = running(Progress { step: 3, ..Progress::default() }, &[A]);
         handle(&mut machine, Event::Gone(A, "closed".into()));
         let stopping = Action::Notice(Notice::Stopping { step: 3 });
-        assert_eq!(handle(&mut machine, Event::Stop), [stopping, Action::Abandon]);
+        assert_eq!(handle(&mut machine, STOP), [stopping, Action::Abandon]);
         machine
     };
     let mut whole = gone();
@@ -342,9 +345,19 @@ fn a_stop_while_nobody_is_here_abandons_the_step_and_writes_a_checkpoint() {
 }
 
 #[test]
+fn a_stop_abandons_a_step_of_which_nothing_is_applied() {
+    let mut machine = running(Progress::default(), &[A]);
+    let actions = handle(&mut machine, Event::Stop { untouched: true });
+    let progress = machine.progress().clone();
+    let save = Action::Save(Save { progress, milestone: false });
+    assert_eq!(actions[1..], [Action::Abandon, save]);
+    assert_eq!(handle(&mut machine, Event::Abandoned { whole: true }), []);
+}
+
+#[test]
 fn a_stop_during_the_last_evaluation_leaves_it_due_and_keeps_the_digest() {
     let mut machine = running(Progress { step: 4, evaluation_due: true, ..Progress::default() }, &[A]);
-    let actions = handle(&mut machine, Event::Stop);
+    let actions = handle(&mut machine, STOP);
     let progress = machine.progress().clone();
     assert!(progress.evaluation_due);
     assert_eq!(actions[1..], [Action::Save(Save { progress, milestone: true })]);
@@ -381,7 +394,7 @@ fn a_checkpoint_that_failed_is_not_tried_again_and_again() {
         [Action::Notice(Notice::NotSaved { step: 2, why })]
     );
     // A stop is a need.
-    let actions = handle(&mut machine, Event::Stop);
+    let actions = handle(&mut machine, STOP);
     assert!(matches!(&actions[1..], [Action::Save(_)]));
 }
 
@@ -407,7 +420,7 @@ fn a_stop_tries_again_after_an_older_checkpoint_failed() {
     join(&mut machine, A);
     handle(&mut machine, commit(0));
     handle(&mut machine, commit(1));
-    handle(&mut machine, Event::Stop);
+    handle(&mut machine, STOP);
     let why = String::from("full");
     assert_eq!(
         handle(&mut machine, Event::Saved { step: 2, result: Err(why.clone()) }),
