@@ -1,3 +1,4 @@
 //! The test harness.
 
+pub mod cluster;
 pub mod sim;
