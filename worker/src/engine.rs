@@ -63,6 +63,12 @@ impl Computer {
         let tree = Tree::new(self.task.run.cluster.shards);
         let wire: Wire = self.task.run.cluster.wire;
         let step = Step { seed: self.task.run.seed, step: job.step, tree, wire };
+        let apart = |(i, node): (usize, &Node)| {
+            tree.contains(*node) && job.nodes.iter().take(i).all(|other| !other.overlaps(*node))
+        };
+        if !job.nodes.iter().enumerate().all(apart) {
+            return Err(Unfit::Nodes);
+        }
         let shards: Vec<u32> =
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
@@ -70,7 +76,7 @@ impl Computer {
             // The session is gone if nobody listens; the thread ends after this job.
             let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
         });
-        self.prefetch.ahead(job.step + 1, shards, batches);
+        self.prefetch.ahead(job.step.saturating_add(1), shards, batches);
         Ok(Input::Done)
     }
 
