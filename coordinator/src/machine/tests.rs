@@ -1,9 +1,16 @@
 //! State before, one call, the exact list of actions.
 
 use lockstep_core::gradient::Summary;
-use lockstep_proto::message::{Assign, Evaluate};
 
 use super::*;
+use crate::notice::Open;
+use crate::progress::{Evaluation, Record};
+use crate::reducer::Committed;
+use lockstep_core::epoch::Plan;
+use lockstep_core::metrics::Sums;
+use lockstep_core::run::spec::Numerics;
+use lockstep_proto::PROTOCOL;
+use lockstep_proto::message::{Assign, End, Evaluate, Evaluated, Hello, Ready, Refused, Welcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 const A: Session = Session::new(1, 1);
@@ -101,9 +108,9 @@ fn joined(session: Session, step: u64) -> Action {
     Action::Notice(Notice::Joined { worker: name(session), host: "here".into(), threads: 2, step })
 }
 
-fn lost(session: Session, why: &str, step: u64, open: &[Node], evaluating: bool) -> Action {
-    let (worker, why, open) = (name(session), why.into(), open.to_vec());
-    Action::Notice(Notice::Lost { worker, why, step, open, evaluating })
+fn lost(session: Session, why: &str, step: u64, open: Open) -> Action {
+    let (worker, why) = (name(session), why.into());
+    Action::Notice(Notice::Lost { worker, why, step, open })
 }
 
 fn refused(session: Session, reason: Reason, text: &str) -> [Action; 2] {
@@ -175,7 +182,7 @@ fn an_open_node_of_a_lost_worker_is_computed_in_the_same_step() {
         [
             Action::Close(A),
             Action::Detach(A),
-            lost(A, "connection reset", 1, &[Node::leaf(0)], false),
+            lost(A, "connection reset", 1, Open::Nodes(vec![Node::leaf(0)])),
             assign(B, 3, 1, &[(0, 0), (0, 1)]),
         ]
     );
@@ -184,13 +191,13 @@ fn an_open_node_of_a_lost_worker_is_computed_in_the_same_step() {
 #[test]
 fn after_the_last_worker_the_step_waits_and_goes_on_with_the_next() {
     let mut machine = running(Progress::default(), &[A]);
-    let open = [Node { level: 2, position: 0 }];
+    let open = Open::Nodes(vec![Node { level: 2, position: 0 }]);
     assert_eq!(
         handle(&mut machine, Event::Gone(A, "closed".into())),
         [
             Action::Close(A),
             Action::Detach(A),
-            lost(A, "closed", 0, &open, false),
+            lost(A, "closed", 0, open),
             Action::Notice(Notice::Waiting { step: 0, seconds: 0 }),
         ]
     );
@@ -209,8 +216,8 @@ fn a_new_session_ends_the_one_of_the_same_name() {
     let why = "a new session came under its name";
     let actions = handle(&mut machine, Event::Hello(B, as_a));
     assert_eq!(actions[..2], refused(A, Reason::Replaced, why));
-    let open = [Node { level: 2, position: 0 }];
-    assert_eq!(actions[2..4], [Action::Detach(A), lost(A, why, 0, &open, false)]);
+    let open = Open::Nodes(vec![Node { level: 2, position: 0 }]);
+    assert_eq!(actions[2..4], [Action::Detach(A), lost(A, why, 0, open)]);
     assert!(matches!(actions[5..], [Action::Send(B, ToWorker::Welcome(_))]));
 }
 
@@ -298,9 +305,8 @@ fn a_finished_epoch_is_evaluated_in_pieces_and_saved() {
 #[test]
 fn pieces_of_a_lost_worker_go_to_others() {
     let mut machine = evaluating();
-    let open = [Node::leaf(0); 3];
     let actions = handle(&mut machine, Event::Gone(A, "closed".into()));
-    assert_eq!(actions[2], lost(A, "closed", 2, &open, true));
+    assert_eq!(actions[2], lost(A, "closed", 2, Open::Pieces(3)));
     assert_eq!(actions[3..], evaluate(B, 2, 2, &[0, 1, 2]));
 }
 

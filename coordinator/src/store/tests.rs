@@ -317,7 +317,7 @@ fn mixed_checkpoints_are_not_believed() {
     assert!(error.to_string().contains("manifest.json: the tensors' digest is"), "{error}");
     // Nor does one of another run, or of another step.
     drop(opened);
-    let other = Fixture::with(&["model.layers=[\"relu\"]"]).left_after(&[]);
+    let other = Fixture::with(&["model.layers=[{linear=4},\"relu\",{linear=2}]"]).left_after(&[]);
     let fixture = Fixture::new().left_after(&[2]);
     fs::rename(fixture.checkpoint(2), other.checkpoint(2)).unwrap();
     let error = other.open(true).unwrap().skipped.remove(0).to_string();

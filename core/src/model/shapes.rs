@@ -17,6 +17,11 @@ pub enum ShapeError {
     /// A run without layers.
     #[error("model.layers is empty: a model needs at least one layer, such as {{ linear = 10 }}")]
     NoLayers,
+    /// Nothing to train.
+    #[error(
+        "model.layers has no layer with parameters: there is nothing to train; add one, such as {{ linear = 10 }}"
+    )]
+    NoParameters,
     /// Linear on rows of several dimensions.
     #[error(
         "layers.{index} ({layer}) takes rows of one dimension, but {before} gives {shape:?}: put \"flatten\" between them"
@@ -95,6 +100,9 @@ pub(super) fn check(model: &Model, sample: &[usize], target: Target) -> Result<V
         }
         widths.push(width(&shape));
         before = format!("layers.{index} ({name})");
+    }
+    if parameters == 0 {
+        return Err(ShapeError::NoParameters);
     }
     check_loss(model.loss, width(&shape), target, before)?;
     Ok(widths)
@@ -185,5 +193,6 @@ mod tests {
         );
         assert!(checked(vec![linear(usize::MAX / 2)], Loss::CrossEntropy, &[8], classes).is_err());
         assert!(checked(vec![], Loss::CrossEntropy, &[8], classes).is_err());
+        assert!(checked(vec![Layer::Flatten], Loss::CrossEntropy, &[3], classes).is_err());
     }
 }
