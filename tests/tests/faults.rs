@@ -97,18 +97,3 @@ fn a_worker_frozen_while_it_joins() {
     site.succeed(&mut steady);
     Oracle::new(&site).assert_equal(&site);
 }
-
-/// A hot spare computes nothing for a whole run; its signs of life keep it in.
-#[test]
-fn an_idle_worker_stays() {
-    let site = Site::new(&RunFile { shards: 1, epochs: 300, heartbeat_ms: 200, ..RunFile::default() }.text());
-    let (mut coordinator, address) = site.coordinator(None, &[]);
-    let mut busy = site.worker("busy", address, &[]);
-    site.until_logged("worker busy on", 1);
-    let mut spare = site.worker("spare", address, &[]);
-    for process in [&mut coordinator, &mut busy, &mut spare] {
-        site.succeed(process);
-    }
-    assert!(!site.log().contains("worker spare is gone"), "{}", site.logs());
-    Oracle::new(&site).assert_equal(&site);
-}

@@ -62,7 +62,7 @@ fn bad_welcomes() -> Vec<Scene> {
     let with = |name, change: &dyn Fn(&mut Welcome)| {
         let mut changed = welcome();
         change(&mut changed);
-        scene(name, changed, vec![], vec![])
+        scene(name, changed, vec![evaluate(0, &[0])], vec![weights(0, 0.01)])
     };
     let good = || with("", &|_| {});
     let lying = |text: String, key: &str, value: &str| text.replace(key, value);

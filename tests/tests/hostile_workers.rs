@@ -4,6 +4,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lockstep_core::gradient::Summary;
@@ -26,7 +27,7 @@ type Client = ClusterClient<Channel>;
 #[test]
 fn hostile_peers_change_nothing() {
     // Without evaluations: all work is steps.
-    let text = RunFile { epochs: 1500, ..RunFile::default() }.text();
+    let text = RunFile { epochs: 1000, heartbeat_ms: 300, ..RunFile::default() }.text();
     let site = Site::new(&text.replace("[train]", "[train]\nevaluate_every = 1_000_000"));
     let (mut coordinator, address) = site.coordinator(None, &[]);
     let mut steady = site.worker("steady", address, &[]);
@@ -274,6 +275,11 @@ async fn a_member_that_lies(client: &mut Client) {
             other => panic!("{other:?}"),
         }
     };
+    // It lives and does nothing for longer than three heartbeats. The others, who wait, stay.
+    for _ in 0..15 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        out.send(FromWorker::Heartbeat.into()).unwrap();
+    }
     let (step, node) = (assign.step, assign.nodes[0]);
     let bytes = model.layout().len() * 4;
     let outside = Node { level: 3, position: 70 };
