@@ -90,20 +90,27 @@ fn each_line_once(site: &Site) {
 #[test]
 fn the_coordinator_is_killed_and_its_workers_reconnect() {
     let mut moments = Moments::new();
-    let run = RunFile { wire: "bf16", epochs: 400, ..long() };
+    // A frozen worker must not be lost: it holds the run up until the other has joined too.
+    let run = RunFile { wire: "bf16", epochs: 400, heartbeat_ms: 60_000, ..long() };
     let site = Site::new(&run.text());
     let (mut coordinator, address) = site.coordinator(None, &[]);
     let mut workers = ["a", "b"].map(|name| site.worker(name, address, &[]));
-    let until_both = |times| ["a", "b"].map(|name| site.until_logged(&format!("worker {name} on"), times));
+    let joined = |name: &str, times| site.log().matches(&format!("worker {name} on")).count() >= times;
+    let until_both = |workers: &mut [Process; 2], times| {
+        let first = site.until("a worker joins", || ["a", "b"].iter().position(|name| joined(name, times)));
+        workers[first].signal(Signal::SIGSTOP);
+        site.until("the other joins", || (joined("a", times) && joined("b", times)).then_some(()));
+        workers[first].signal(Signal::SIGCONT);
+    };
     for round in 1..3 {
-        until_both(round);
+        until_both(&mut workers, round);
         let step = site.step();
         site.until_step(step + 10 + moments.below(300));
         moments.pause(std::time::Duration::from_millis(5));
         coordinator.kill();
         (coordinator, _) = site.coordinator(Some(address), &["--resume"]);
     }
-    until_both(3);
+    until_both(&mut workers, 3);
     site.succeed(&mut coordinator);
     workers.iter_mut().for_each(|worker| site.succeed(worker));
     assert!(workers.iter().all(|worker| worker.errors().matches("joined the run test").count() >= 3));
