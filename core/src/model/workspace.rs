@@ -3,7 +3,8 @@
 use crate::Float;
 use crate::model::{Layer, Model, Operation};
 use crate::ops::{
-    activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, transpose,
+    activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
+    transpose,
 };
 use crate::random::{Purpose, stream};
 use crate::simd;
@@ -68,7 +69,7 @@ pub struct Workspace<T> {
     kept: Vec<Kept<T>>,
     /// Room on the side of convolutions.
     scratch: conv2d::Scratch<T>,
-    /// dL/d(output of the layer at hand), and what becomes dL/d(its input).
+    /// dL/d(output of the layer at hand), and room for dL/d(its input); both only grow.
     gradient: Vec<T>,
     previous: Vec<T>,
     losses: Vec<f64>,
@@ -200,7 +201,7 @@ impl<T: Float> Workspace<T> {
     /// The rows' losses, and dL/d(output) for the backward pass. Returns Σ row losses, in row order.
     pub fn loss_and_gradient(&mut self, model: &Model) -> f64 {
         self.losses.resize(self.rows, 0.0);
-        resize(&mut self.gradient, self.rows * model.outputs);
+        let gradient = room(&mut self.gradient, self.rows * model.outputs);
         let last = self.slots.len() - 1;
         let targets = self.labels.as_targets();
         loss::forward_backward(
@@ -210,7 +211,7 @@ impl<T: Float> Workspace<T> {
             model.outputs,
             None,
             &mut self.losses,
-            &mut self.gradient,
+            gradient,
         );
         self.losses.iter().sum()
     }
@@ -233,28 +234,28 @@ impl<T: Float> Workspace<T> {
         }
         let layer = &model.layers[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
-        let input = &self.slots[from];
-        let output = &self.slots[self.outputs[index]];
+        let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
         let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
         let (weight_sums, bias_sums) = layer.split_mut(sums);
         let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
-        let Self { gradient, previous, kept, scratch, .. } = self;
-        match layer.operation {
+        let (kept, scratch) = (&mut self.kept, &mut self.scratch);
+        let gradient = &mut self.gradient[..rows * outputs];
+        let previous = room(&mut self.previous, rows * inputs);
+        // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
+        let moved = match layer.operation {
             Operation::Linear(_) => {
                 linear::backward_parameters(gradient, input, weight_sums, bias_sums, rows, inputs, outputs);
                 if index > first {
-                    resize(previous, rows * inputs);
                     linear::backward_input(gradient, weight, previous, rows, inputs, outputs);
-                    std::mem::swap(gradient, previous);
                 }
+                true
             }
             Operation::Conv2d(conv, _) => {
                 conv2d::backward_parameters(&conv, gradient, input, weight_sums, bias_sums, scratch);
                 if index > first {
-                    resize(previous, rows * inputs);
                     conv2d::backward_input(&conv, gradient, weight, previous, scratch);
-                    std::mem::swap(gradient, previous);
                 }
+                true
             }
             Operation::LayerNorm(norm) => {
                 let (statistics, bias_sums) = (&kept[index].values, bias_sums.unwrap_or_default());
@@ -262,35 +263,45 @@ impl<T: Float> Workspace<T> {
                 if index > first {
                     layer_norm::backward_input(&norm, weight, input, statistics, gradient);
                 }
+                false
             }
             Operation::MaxPool(window) => {
-                resize(previous, rows * inputs);
                 max_pool::backward(&window, gradient, &kept[index].taps, previous);
-                std::mem::swap(gradient, previous);
+                true
             }
             Operation::AvgPool(window) => {
-                resize(previous, rows * inputs);
                 avg_pool::backward(&window, gradient, previous);
-                std::mem::swap(gradient, previous);
+                true
             }
             Operation::GlobalAvgPool { pixels, channels } => {
-                resize(previous, rows * inputs);
                 global_avg_pool::backward(gradient, previous, pixels, channels);
-                std::mem::swap(gradient, previous);
+                true
             }
             Operation::Transpose { lines, columns } => {
-                resize(previous, rows * inputs);
                 transpose::transpose(gradient, previous, columns, lines);
-                std::mem::swap(gradient, previous);
+                true
             }
-            Operation::Flatten => {}
-            Operation::Fork => add(&kept[index].values, gradient),
+            Operation::Flatten => false,
+            Operation::Fork => {
+                add(&kept[index].values, gradient);
+                false
+            }
             Operation::Join { fork } => {
                 resize(&mut kept[fork].values, gradient.len());
                 kept[fork].values.copy_from_slice(gradient);
+                false
             }
-            Operation::Activation(kind) => activation::backward(kind, input, output, gradient),
-            Operation::Dropout(_) => dropout::backward(&kept[index].values, gradient),
+            Operation::Activation(kind) => {
+                activation::backward(kind, input, output, gradient);
+                false
+            }
+            Operation::Dropout(_) => {
+                dropout::backward(&kept[index].values, gradient);
+                false
+            }
+        };
+        if moved {
+            std::mem::swap(&mut self.gradient, &mut self.previous);
         }
     }
 }

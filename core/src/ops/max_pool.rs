@@ -63,7 +63,9 @@ pub fn backward<T: Float>(window: &Window, dy: &[T], taps: &[u32], dx: &mut [T])
         || {
             let pictures = dx.chunks_exact_mut(window.picture());
             for (dx, (dy, taps)) in pictures.zip(dy.chunks_exact(places).zip(taps.chunks_exact(places))) {
-                dx.fill(T::zero());
+                if !window.tiles() {
+                    dx.fill(T::zero());
+                }
                 let lines = dy.chunks_exact(line_of_places).zip(taps.chunks_exact(line_of_places));
                 for (line, (dy, taps)) in lines.enumerate() {
                     for row in 0..kernel {
@@ -74,7 +76,26 @@ pub fn backward<T: Float>(window: &Window, dy: &[T], taps: &[u32], dx: &mut [T])
                             let (inside, first) = window.inside(place);
                             for (column, pixel) in inside.zip(first..) {
                                 let dx = &mut dx[pixel * channels..][..channels];
-                                give(dy, taps, (row * kernel + column) as u32, dx);
+                                let tap = (row * kernel + column) as u32;
+                                if window.kernel <= window.stride {
+                                    give(
+                                        dy,
+                                        taps,
+                                        tap,
+                                        dx,
+                                        #[inline(always)]
+                                        |_, dy| dy,
+                                    );
+                                } else {
+                                    give(
+                                        dy,
+                                        taps,
+                                        tap,
+                                        dx,
+                                        #[inline(always)]
+                                        |dx, dy| dx + dy,
+                                    );
+                                }
                             }
                         }
                     }
@@ -85,9 +106,9 @@ pub fn backward<T: Float>(window: &Window, dy: &[T], taps: &[u32], dx: &mut [T])
 }
 
 #[inline(always)]
-fn give<T: Float>(dy: &[T], taps: &[u32], tap: u32, dx: &mut [T]) {
+fn give<T: Float>(dy: &[T], taps: &[u32], tap: u32, dx: &mut [T], with: impl Fn(T, T) -> T) {
     for ((dx, dy), at) in dx.iter_mut().zip(dy).zip(taps) {
-        *dx += if *at == tap { *dy } else { T::zero() };
+        *dx = with(*dx, if *at == tap { *dy } else { T::zero() });
     }
 }
 

@@ -18,3 +18,12 @@ pub mod window;
 
 #[cfg(test)]
 mod check;
+
+/// So many values of a vector that only grows: what lies there is of no meaning, and whoever asks for the
+/// room overwrites it.
+pub(crate) fn room<T: crate::Float>(values: &mut Vec<T>, len: usize) -> &mut [T] {
+    if values.len() < len {
+        values.resize(len, T::zero());
+    }
+    &mut values[..len]
+}

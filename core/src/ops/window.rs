@@ -55,6 +55,12 @@ impl Window {
         self.kernel * self.kernel * self.channels
     }
 
+    /// Whether every pixel is under the window at exactly one place.
+    pub(super) fn tiles(&self) -> bool {
+        let cut = |side: usize| side.is_multiple_of(self.kernel);
+        self.kernel == self.stride && self.padding == 0 && cut(self.height) && cut(self.width)
+    }
+
     /// Where the pixels of `picture` lie that are under line `tap` of the windows in `line`; none in the
     /// padding.
     pub(super) fn source(&self, picture: usize, line: usize, tap: usize) -> Option<Range<usize>> {
@@ -117,6 +123,15 @@ mod tests {
         assert_eq!((WINDOW.lines(), WINDOW.columns(), WINDOW.area()), (3, 2, 18));
         let exact = Window { height: 3, width: 3, padding: 0, ..WINDOW };
         assert_eq!(exact.places(), 1);
+    }
+
+    #[test]
+    fn only_windows_side_by_side_tile() {
+        let tiles = |kernel, stride, padding, width| {
+            Window { kernel, stride, padding, width, height: 4, channels: 1 }.tiles()
+        };
+        assert!(tiles(2, 2, 0, 6));
+        assert!(!tiles(2, 2, 0, 5) && !tiles(2, 1, 0, 6) && !tiles(2, 2, 1, 6));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod columns;
 
+use crate::ops::room;
 use crate::ops::window::Window;
 use crate::{Float, product, simd};
 
@@ -138,14 +139,6 @@ fn collect<T: Float>(conv: &Conv2d, weights: &[T], w: &mut [T]) {
         let w = w[channel * taps + tap..].iter_mut().step_by(channels * taps);
         w.zip(weights).for_each(|(w, weight)| *w = *weight);
     }
-}
-
-/// Without clearing: whoever asks for room overwrites it.
-fn room<T: Float>(values: &mut Vec<T>, len: usize) -> &mut [T] {
-    if values.len() < len {
-        values.resize(len, T::zero());
-    }
-    &mut values[..len]
 }
 
 fn add_bias<T: Float>(b: &[T], y: &mut [T]) {
