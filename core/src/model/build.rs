@@ -7,7 +7,7 @@
 use super::shapes::{self, ShapeError, Target, width};
 use super::{Layer, Model, Operation};
 use crate::layout::Layout;
-use crate::ops::conv2d::Conv2d;
+use crate::ops::conv2d::{Conv2d, Pooled};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
 use crate::run::spec::{self, Activation};
@@ -141,14 +141,21 @@ impl Builder {
         Ok(())
     }
 
-    /// relu and max_pool give the same values and gradients in either order, and after pooling there
-    /// are fewer values to go through.
+    /// relu and max_pool give the same values and gradients in either order, so relu is left for after
+    /// pooling, where there are fewer values. A convolution before them is then pooled as it is computed.
     fn max_pool(&mut self, window: spec::Window, output: Vec<usize>) {
         self.arrange(Channels::Last);
-        let pool = Operation::MaxPool(self.window(window));
+        let pool = self.window(window);
         let relu =
             self.layers.pop_if(|layer| matches!(layer.operation, Operation::Activation(Activation::Relu)));
-        self.push(pool, output.clone());
+        match self.layers.last_mut() {
+            Some(layer @ &mut Layer { operation: Operation::Conv2d(conv, init), .. }) => {
+                layer.operation = Operation::Pooled(Pooled { conv, pool }, init);
+                layer.outputs = width(&output);
+                self.shape = output.clone();
+            }
+            _ => self.push(Operation::MaxPool(pool), output.clone()),
+        }
         if let Some(relu) = relu {
             self.push(relu.operation, output);
         }

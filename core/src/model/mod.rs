@@ -9,7 +9,7 @@ mod workspace;
 use std::ops::Range;
 
 use crate::layout::Layout;
-use crate::ops::conv2d::Conv2d;
+use crate::ops::conv2d::{Conv2d, Pooled};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
@@ -49,6 +49,8 @@ enum Operation {
     Linear(Init),
     /// W \[outputs, channels, kernel, kernel\]
     Conv2d(Conv2d, Init),
+    /// The same, and max_pool at once.
+    Pooled(Pooled, Init),
     LayerNorm(LayerNorm),
     MaxPool(Window),
     AvgPool(Window),
@@ -78,8 +80,8 @@ impl Model {
         &self.layout
     }
 
-    /// How many layers there are, as they are computed: more than in the run file where there are
-    /// residual blocks or pictures of several channels.
+    /// How many layers there are, as they are computed: some of the run file's are several, some are one
+    /// with the layer before.
     pub fn layers(&self) -> usize {
         self.layers.len()
     }
@@ -111,7 +113,9 @@ impl Model {
         let first = self.first_trained();
         let products = self.layers.iter().map(|layer| match layer.operation {
             Operation::Linear(_) => (layer.inputs * layer.outputs) as u64,
-            Operation::Conv2d(conv, _) => (conv.window.area() * layer.outputs) as u64,
+            Operation::Conv2d(conv, _) | Operation::Pooled(Pooled { conv, .. }, _) => {
+                (conv.window.area() * conv.window.places() * conv.outputs) as u64
+            }
             _ => 0,
         });
         products.enumerate().fold((0, 0), |(forward, both), (index, product)| {
@@ -133,7 +137,8 @@ impl Model {
             let (init, fan_in, fan_out) = match layer.operation {
                 Operation::Linear(init) => (init, layer.inputs, layer.outputs),
                 // A weight takes part in as many outputs as there are under the window.
-                Operation::Conv2d(Conv2d { window, outputs }, init) => {
+                Operation::Conv2d(Conv2d { window, outputs }, init)
+                | Operation::Pooled(Pooled { conv: Conv2d { window, outputs }, .. }, init) => {
                     (init, window.area(), outputs * window.kernel * window.kernel)
                 }
                 _ => {

@@ -13,6 +13,7 @@ fn linear(outputs: usize) -> Layer {
 }
 
 const POOL: spec::Window = spec::Window { kernel: 2, stride: 2, padding: 0 };
+const ONE: spec::Window = spec::Window { kernel: 1, stride: 1, padding: 0 };
 const RELU: Layer = Layer::Activation(Activation::Relu);
 
 fn model(layers: Vec<Layer>, sample: &[usize]) -> Model {
@@ -138,12 +139,20 @@ fn logits_and_gradient_are_those_of_pytorch() {
 }
 
 #[test]
-fn relu_is_computed_after_pooling() {
-    let model = model(vec![conv(4, 3, 1, 1), RELU, Layer::MaxPool(POOL), Layer::Flatten, linear(3)], &[8, 8]);
-    let widths: Vec<usize> = model.layers.iter().map(|layer| layer.outputs).collect();
-    // conv2d, max_pool, relu, the transpose before flatten, flatten, linear
-    assert_eq!(widths, [256, 64, 64, 64, 64, 3]);
-    assert!(matches!(model.layers[1].operation, Operation::MaxPool(_)));
+fn pooling_comes_with_the_convolution_and_before_relu() {
+    let widths = |layers: Vec<Layer>| -> Vec<usize> {
+        let end = [Layer::Flatten, linear(3)];
+        let model = model(layers.into_iter().chain(end).collect(), &[8, 8]);
+        model.layers.iter().map(|layer| layer.outputs).collect()
+    };
+    // At the end the transpose before flatten, flatten, linear.
+    assert_eq!(widths(vec![conv(4, 3, 1, 1), RELU, Layer::MaxPool(POOL)]), [64, 64, 64, 64, 3]);
+    assert_eq!(widths(vec![RELU, Layer::MaxPool(POOL)]), [16, 16, 16, 3]);
+    let twice = vec![conv(4, 3, 1, 1), Layer::MaxPool(POOL), Layer::MaxPool(POOL)];
+    assert_eq!(widths(twice), [64, 16, 16, 16, 3]);
+    // What a fork passes on is not touched.
+    let fork = vec![conv(4, 3, 1, 1), Layer::Residual(vec![Layer::MaxPool(ONE)])];
+    assert_eq!(widths(fork), [256, 256, 256, 256, 256, 256, 3]);
 }
 
 #[test]

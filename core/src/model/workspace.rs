@@ -2,6 +2,7 @@
 
 use crate::Float;
 use crate::model::{Layer, Model, Operation};
+use crate::ops::conv2d::pooled;
 use crate::ops::{
     activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
     transpose,
@@ -80,7 +81,7 @@ pub struct Workspace<T> {
 struct Kept<T> {
     /// Dropout's factors, layer_norm's statistics; for a fork, dL/d(output of its join).
     values: Vec<T>,
-    /// Where max_pool found its values.
+    /// Where max_pool found its values, also that of a convolution.
     taps: Vec<u32>,
 }
 
@@ -159,6 +160,11 @@ impl<T: Float> Workspace<T> {
             }
             Operation::Conv2d(conv, _) => {
                 conv2d::forward(&conv, weight, bias, &before[from], target, &mut self.scratch);
+            }
+            Operation::Pooled(layer, _) => {
+                kept.taps.resize(target.len(), 0);
+                let output = (target.as_mut_slice(), kept.taps.as_mut_slice());
+                pooled::forward(&layer, weight, bias, &before[from], output, &mut self.scratch);
             }
             Operation::LayerNorm(norm) => {
                 resize(&mut kept.values, 2 * self.rows);
@@ -251,10 +257,14 @@ impl<T: Float> Workspace<T> {
                 true
             }
             Operation::Conv2d(conv, _) => {
-                conv2d::backward_parameters(&conv, gradient, input, weight_sums, bias_sums, scratch);
-                if index > first {
-                    conv2d::backward_input(&conv, gradient, weight, previous, scratch);
-                }
+                let dx = (index > first).then_some(previous);
+                conv2d::backward(&conv, gradient, weight, input, weight_sums, bias_sums, dx, scratch);
+                true
+            }
+            Operation::Pooled(layer, _) => {
+                let dx = (index > first).then_some(previous);
+                let dy = (&*gradient, kept[index].taps.as_slice());
+                pooled::backward(&layer, dy, weight, input, weight_sums, bias_sums, dx, scratch);
                 true
             }
             Operation::LayerNorm(norm) => {

@@ -7,10 +7,15 @@
 //! the values of x.
 
 mod columns;
+pub mod pooled;
+
+use std::ops::Range;
 
 use crate::ops::room;
 use crate::ops::window::Window;
 use crate::{Float, product, simd};
+
+pub use pooled::Pooled;
 
 /// Values in a block of X and Y together: half a megabyte of f32.
 const BLOCK: usize = 1 << 17;
@@ -31,13 +36,28 @@ pub struct Conv2d {
 /// Room on the side: grows to what is needed, then allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch<T> {
+    block: Block<T>,
+    /// The gradient of W so far.
+    total: Vec<T>,
+    /// Y of a few pictures, where it is not kept, or its gradient.
+    between: Vec<T>,
+}
+
+/// What the products of one block need besides x and y.
+#[derive(Clone, Debug, Default)]
+struct Block<T> {
     /// W
     weights: Vec<T>,
-    /// A block of X, or of its gradient.
+    /// X, or its gradient.
     columns: Vec<T>,
-    /// The gradient of W of one block, and of all so far.
+    /// The block's part of dW or db.
     sums: Vec<T>,
-    total: Vec<T>,
+}
+
+/// dW so far, and db.
+struct Sums<'a, T> {
+    weights: &'a mut [T],
+    bias: Option<&'a mut [T]>,
 }
 
 /// Overwrites y.
@@ -49,75 +69,100 @@ pub fn forward<T: Float>(
     y: &mut [T],
     scratch: &mut Scratch<T>,
 ) {
-    let (area, outputs) = (conv.window.area(), conv.outputs);
-    let weights = room(&mut scratch.weights, w.len());
-    spread(conv, w, weights);
-    let places = conv.block();
-    let columns = room(&mut scratch.columns, places * area);
-    for (block, y) in y.chunks_mut(places * outputs).enumerate() {
-        let (start, count) = (block * places, y.len() / outputs);
-        let columns = &mut columns[..count * area];
-        columns::gather(&conv.window, x, start..start + count, columns);
-        product::times(columns, weights, y, count, area, outputs);
-        if let Some(b) = b {
-            add_bias(b, y);
-        }
-    }
+    scratch.block.spread(conv, w);
+    scratch.block.forward(conv, b, x, y);
 }
 
-/// Overwrites dw and db with sums over rows and places, block after block.
-pub fn backward_parameters<T: Float>(
+/// Overwrites dw and db with sums over rows and places, block after block, and dx if it is wanted.
+#[allow(clippy::too_many_arguments, reason = "what a layer has, and its gradients")]
+pub fn backward<T: Float>(
     conv: &Conv2d,
     dy: &[T],
+    w: &[T],
     x: &[T],
     dw: &mut [T],
-    mut db: Option<&mut [T]>,
+    db: Option<&mut [T]>,
+    dx: Option<&mut [T]>,
     scratch: &mut Scratch<T>,
 ) {
-    let (area, outputs) = (conv.window.area(), conv.outputs);
-    let places = conv.block();
-    let columns = room(&mut scratch.columns, places * area);
-    let total = room(&mut scratch.total, dw.len());
-    let sums = room(&mut scratch.sums, dw.len());
-    total.fill(T::zero());
-    if let Some(db) = &mut db {
-        db.fill(T::zero());
-    }
-    for (block, dy) in dy.chunks(places * outputs).enumerate() {
-        let (start, count) = (block * places, dy.len() / outputs);
-        let columns = &mut columns[..count * area];
-        columns::gather(&conv.window, x, start..start + count, columns);
-        product::transposed_times(columns, dy, sums, area, count, outputs);
-        add(sums, total);
-        if let Some(db) = &mut db {
-            let sums = &mut sums[..outputs];
-            sum_rows(dy, sums);
-            add(sums, db);
-        }
-    }
-    collect(conv, total, dw);
+    let Scratch { block, total, .. } = scratch;
+    block.spread(conv, w);
+    let mut sums = Sums::zero(room(total, dw.len()), db);
+    block.backward(conv, dy, x, &mut sums, dx);
+    collect(conv, sums.weights, dw);
 }
 
-/// Overwrites dx.
-pub fn backward_input<T: Float>(conv: &Conv2d, dy: &[T], w: &[T], dx: &mut [T], scratch: &mut Scratch<T>) {
-    let (area, outputs) = (conv.window.area(), conv.outputs);
-    let weights = room(&mut scratch.weights, w.len());
-    spread(conv, w, weights);
-    let places = conv.block();
-    let columns = room(&mut scratch.columns, places * area);
-    dx.fill(T::zero());
-    for (block, dy) in dy.chunks(places * outputs).enumerate() {
-        let (start, count) = (block * places, dy.len() / outputs);
-        let columns = &mut columns[..count * area];
-        product::times_transposed(dy, weights, columns, count, outputs, area);
-        columns::scatter(&conv.window, columns, start..start + count, dx);
+impl<T: Float> Block<T> {
+    fn spread(&mut self, conv: &Conv2d, w: &[T]) {
+        spread(conv, w, room(&mut self.weights, w.len()));
+    }
+
+    fn forward(&mut self, conv: &Conv2d, b: Option<&[T]>, x: &[T], y: &mut [T]) {
+        let (area, outputs) = (conv.window.area(), conv.outputs);
+        let weights = &self.weights[..area * outputs];
+        for places in conv.blocks(y.len()) {
+            let y = &mut y[places.start * outputs..places.end * outputs];
+            let columns = room(&mut self.columns, places.len() * area);
+            columns::gather(&conv.window, x, places.clone(), columns);
+            product::times(columns, weights, y, places.len(), area, outputs);
+            if let Some(b) = b {
+                add_bias(b, y);
+            }
+        }
+    }
+
+    /// Adds to the sums; overwrites dx.
+    fn backward(
+        &mut self,
+        conv: &Conv2d,
+        dy: &[T],
+        x: &[T],
+        sums: &mut Sums<'_, T>,
+        mut dx: Option<&mut [T]>,
+    ) {
+        let (area, outputs) = (conv.window.area(), conv.outputs);
+        let weights = &self.weights[..area * outputs];
+        let block_sums = room(&mut self.sums, weights.len().max(outputs));
+        if let Some(dx) = &mut dx {
+            dx.fill(T::zero());
+        }
+        for places in conv.blocks(dy.len()) {
+            let dy = &dy[places.start * outputs..places.end * outputs];
+            let columns = room(&mut self.columns, places.len() * area);
+            columns::gather(&conv.window, x, places.clone(), columns);
+            let part = &mut block_sums[..weights.len()];
+            product::transposed_times(columns, dy, part, area, places.len(), outputs);
+            add(part, sums.weights);
+            if let Some(bias) = &mut sums.bias {
+                let part = &mut block_sums[..outputs];
+                sum_rows(dy, part);
+                add(part, bias);
+            }
+            if let Some(dx) = &mut dx {
+                product::times_transposed(dy, weights, columns, places.len(), outputs, area);
+                columns::scatter(&conv.window, columns, places, dx);
+            }
+        }
+    }
+}
+
+impl<'a, T: Float> Sums<'a, T> {
+    fn zero(weights: &'a mut [T], mut bias: Option<&'a mut [T]>) -> Self {
+        weights.fill(T::zero());
+        if let Some(bias) = &mut bias {
+            bias.fill(T::zero());
+        }
+        Self { weights, bias }
     }
 }
 
 impl Conv2d {
-    /// Places in a block; a function of the layer alone.
-    fn block(&self) -> usize {
-        (BLOCK / (self.window.area() + self.outputs)).max(LEAST_PLACES)
+    /// The places of so many values of y, in blocks of about one size.
+    fn blocks(&self, values: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let places = values / self.outputs;
+        let most = (BLOCK / (self.window.area() + self.outputs)).max(LEAST_PLACES);
+        let size = places.div_ceil(places.div_ceil(most).max(1)).max(1);
+        (0..places).step_by(size).map(move |start| start..(start + size).min(places))
     }
 }
 

@@ -8,8 +8,11 @@ fn run<T: Float>(conv: &Conv2d, [w, b, x, dy]: [&[T]; 4]) -> [Vec<T>; 4] {
     let (mut y, mut dw, mut db, mut dx) = (nan(dy.len()), nan(w.len()), nan(b.len()), nan(x.len()));
     let mut scratch = Scratch::default();
     forward(conv, w, Some(b), x, &mut y, &mut scratch);
-    backward_parameters(conv, dy, x, &mut dw, Some(&mut db), &mut scratch);
-    backward_input(conv, dy, w, &mut dx, &mut scratch);
+    backward(conv, dy, w, x, &mut dw, Some(&mut db), Some(&mut dx), &mut scratch);
+    // The first layer's input gradient is not wanted; the others are the same.
+    let mut alone = nan(w.len());
+    backward(conv, dy, w, x, &mut alone, None, None, &mut scratch);
+    assert_eq!(alone, dw);
     [y, dw, db, dx]
 }
 
@@ -102,7 +105,7 @@ fn gradients_are_those_of_differences() {
 #[test]
 fn blocks_add_up() {
     let conv = conv([40, 30, 9], 10, [5, 1, 2]);
-    assert!(conv.block() < conv.window.places());
+    assert!(conv.blocks(ROWS * conv.window.places() * conv.outputs).count() > ROWS);
     let [w, b, x, dy] = arguments::<f64>(&conv);
     let zero = vec![0.0; b.len()];
     let [y, dw, db, dx] = run(&conv, [&w, &zero, &x, &dy]);
@@ -111,6 +114,16 @@ fn blocks_add_up() {
     close("sums", &[dot(&dw, &w), dot(&dx, &x)], &[expected; 2], 1e-10);
     let by_hand = (0..10).map(|o| dy.iter().skip(o).step_by(10).sum()).collect::<Vec<f64>>();
     close("db", &db, &by_hand, 1e-12);
+}
+
+#[test]
+fn blocks_cover_every_place() {
+    let conv = conv([40, 30, 9], 10, [5, 1, 2]);
+    for places in [0, 1, 64, 129, 130, 270, 1000] {
+        let blocks: Vec<Range<usize>> = conv.blocks(places * 10).collect();
+        assert!(blocks.iter().all(|block| block.len() <= BLOCK / 1010));
+        assert_eq!(blocks.into_iter().flatten().collect::<Vec<_>>(), (0..places).collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -131,7 +144,7 @@ fn scratch_is_room_alone() {
     let [small, large] = [conv([1, 5, 4], 3, [3, 1, 1]), conv([8, 5, 5], 7, [5, 3, 1])];
     let mut scratch = Scratch::default();
     let [w, _, x, dy] = arguments::<f32>(&large);
-    backward_parameters(&large, &dy, &x, &mut vec![0.0; w.len()], None, &mut scratch);
+    backward(&large, &dy, &w, &x, &mut vec![0.0; w.len()], None, None, &mut scratch);
     let [w, b, x, dy] = arguments::<f32>(&small);
     let mut y = vec![f32::NAN; dy.len()];
     forward(&small, &w, Some(&b), &x, &mut y, &mut scratch);
