@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::rows::Rows;
-use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
+use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory};
 use lockstep_coordinator::{Coordinator, Stopper};
-use lockstep_core::digest::Digest;
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
 use lockstep_data::Prepared;
@@ -22,6 +21,7 @@ use crate::environment;
 use crate::failure::Failure;
 use crate::local::LocalWorkers;
 use crate::log;
+use crate::print;
 use crate::show::{Show, words};
 use crate::signals;
 use effects::RunEffects;
@@ -65,7 +65,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let run = read_run(&arguments.run, &arguments.sets)?;
     environment::pin(&run.cluster.kernel)?;
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
-    store::check(&path, arguments.resume, &run).map_err(refused)?;
+    store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
     let Prepared { train, validation, encoder } =
         lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
@@ -73,7 +73,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
     let identity = Identity { run: &run, encoder: &encoder, model: &model, train: &rows.train.shape() };
-    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity).map_err(refused)?;
+    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
     Ok(Ready { run, rows, model, opened, began })
 }
 
@@ -82,14 +82,6 @@ pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::bad(format!("{}: cannot be read: {error}", path.display())))?;
     run::parse(&text, sets).map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))
-}
-
-fn refused(error: StoreError) -> Failure {
-    match error {
-        StoreError::Taken(_) => Failure::usage(error),
-        StoreError::Differs { .. } | StoreError::OtherData { .. } => Failure::bad(error),
-        _ => Failure::failed(error),
-    }
 }
 
 /// Where workers connect, and those that this process starts itself.
@@ -117,7 +109,9 @@ impl Ready {
         let Self { run, rows, model, opened, began } = self;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
-            eprintln!("a damaged checkpoint was put aside: {problem}");
+            let text = format!("a damaged checkpoint was put aside: {problem}");
+            tracing::warn!("{text}");
+            print::note(text);
         }
         let directory = Arc::new(directory);
         let plan = assemble::plan(&run, &rows);
@@ -133,9 +127,10 @@ impl Ready {
 
         let done = resumed.map_or(0, |(step, _)| step);
         if done > 0 {
-            eprintln!("going on after step {done} of {total_steps}");
+            print::note(format!("going on after step {done} of {total_steps}"));
         }
-        let show = Show::new(total_steps, done, run.train.epochs, directory.kind());
+        let show =
+            Show::new(total_steps, done, run.train.epochs, directory.kind(), listening.workers.is_some());
         let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let ended = serve(listening, |listener, coordinator| {
@@ -162,30 +157,29 @@ impl Ready {
         let wall = began.elapsed().as_secs_f64();
         let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
         directory.finish(&results).map_err(Failure::failed)?;
-        print(&results, directory.path(), digest, json)
+        report(&results, directory.path(), json)
     }
 }
 
-fn print(results: &Results, directory: &Path, digest: Digest, json: bool) -> Result<(), Failure> {
+fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure> {
     if json {
-        let text = serde_json::to_string_pretty(results).map_err(Failure::failed)?;
-        println!("{text}");
-        return Ok(());
+        return print::json(results);
     }
-    let Results { steps, epochs, train_seconds, samples_per_second, workers, .. } = results;
-    println!(
-        "finished {epochs} epochs, {steps} steps in {train_seconds:.2} s ({samples_per_second:.0} rows/s)"
-    );
+    let Results { steps, epochs, train_seconds, samples_per_second, workers, digest, .. } = results;
+    print::text(&format!(
+        "finished {epochs} epochs, {steps} steps in {train_seconds:.2} s ({samples_per_second:.0} rows/s)\n"
+    ))?;
+    let mut rows = Vec::new();
     if let Some(loss) = results.train.loss {
-        println!("training    loss {loss:.4}");
+        rows.push(("training", format!("loss {loss:.4}")));
     }
     if let Some(report) = &results.validation {
-        println!("validation  {}", words(report));
+        rows.push(("validation", words(report)));
     }
-    println!("workers     {} joined, {} lost", workers.joined, workers.lost);
-    println!("digest      {digest}");
-    println!("model       {}", directory.join("model.safetensors").display());
-    Ok(())
+    rows.push(("workers", format!("{} joined, {} lost", workers.joined, workers.lost)));
+    rows.push(("digest", digest.to_string()));
+    rows.push(("model", directory.join("model.safetensors").display().to_string()));
+    print::text(&print::list(&rows))
 }
 
 /// Runs the coordinator on a runtime of its own, with signals and local workers watched.

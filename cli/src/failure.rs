@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use lockstep_coordinator::store::StoreError;
+
 /// Exit codes, as documented for schedulers and scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -47,6 +49,16 @@ impl Failure {
     /// The process's exit code.
     pub const fn code(&self) -> u8 {
         self.code as u8
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error.exit_code() {
+            78 => Self::bad(error),
+            2 => Self::usage(error),
+            _ => Self::failed(error),
+        }
     }
 }
 

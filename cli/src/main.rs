@@ -1,6 +1,7 @@
 //! The `lockstep` command: parse, run, exit code.
 
 #![allow(unreachable_pub, reason = "nothing is reachable in a command")]
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
 mod coordinate;
@@ -8,6 +9,8 @@ mod environment;
 mod failure;
 mod local;
 mod log;
+mod print;
+mod rows;
 mod show;
 mod signals;
 
@@ -37,6 +40,12 @@ enum Command {
     Coordinator(commands::coordinator::Arguments),
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
+    /// Print a model's metrics on data
+    Evaluate(commands::evaluate::Arguments),
+    /// Write a model's predictions for rows as CSV
+    Predict(commands::predict::Arguments),
+    /// Print what a run file, dataset, model, checkpoint or run directory is
+    Inspect(commands::inspect::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -44,11 +53,14 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Coordinator(arguments) => commands::coordinator::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
+        Command::Predict(arguments) => commands::predict::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            print::note(&failure);
             ExitCode::from(failure.code())
         }
     }

@@ -8,6 +8,8 @@ use lockstep_coordinator::notice::Notice;
 use lockstep_coordinator::progress::{Record, StepRecord};
 use lockstep_core::metrics::{Kind, Report};
 
+use crate::print;
+
 /// Between two lines about steps where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -17,6 +19,8 @@ pub struct Show {
     bar: Option<ProgressBar>,
     epochs: u64,
     kind: Kind,
+    /// Workers come and go only if something is wrong.
+    local: bool,
     rows: u64,
     since: Instant,
     line: Instant,
@@ -25,7 +29,7 @@ pub struct Show {
 
 impl Show {
     /// Of a run of so many steps, of which `done` are done.
-    pub fn new(total_steps: u64, done: u64, epochs: u64, kind: Kind) -> Self {
+    pub fn new(total_steps: u64, done: u64, epochs: u64, kind: Kind, local: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar =
                 ProgressBar::with_draw_target(Some(total_steps), ProgressDrawTarget::stderr_with_hz(10));
@@ -35,7 +39,7 @@ impl Show {
             bar
         });
         let now = Instant::now();
-        Self { bar, epochs, kind, rows: 0, since: now, line: now, validation: String::new() }
+        Self { bar, epochs, kind, local, rows: 0, since: now, line: now, validation: String::new() }
     }
 
     /// A line of metrics.
@@ -46,7 +50,7 @@ impl Show {
                 let Some(report) = sums.report(self.kind) else { return };
                 self.validation = format!("validation {}", words(&report));
                 if self.bar.is_none() {
-                    eprintln!("epoch {epoch}/{}  step {step}  {}", self.epochs, self.validation);
+                    print::note(format!("epoch {epoch}/{}  step {step}  {}", self.epochs, self.validation));
                 }
             }
         }
@@ -63,14 +67,14 @@ impl Show {
             bar.set_position(step.step);
             bar.set_message(format!("{}  {}", text(), self.validation));
         } else if self.line.elapsed() >= LINE_EVERY {
-            eprintln!("step {}/{}  {}", step.step, step.total_steps, text());
+            print::note(format!("step {}/{}  {}", step.step, step.total_steps, text()));
             self.line = Instant::now();
         }
     }
 
     /// What happened in the cluster, if people should see it now.
     pub fn notice(&self, notice: &Notice) {
-        if matches!(notice, Notice::Joined { .. }) {
+        if self.local && matches!(notice, Notice::Joined { .. } | Notice::Waiting { seconds: 0, .. }) {
             return;
         }
         self.say(&notice.to_string());
@@ -79,8 +83,8 @@ impl Show {
     /// A line that stays.
     pub fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| print::note(text)),
+            None => print::note(text),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lockstep_core::chunks::Chunks;
 use lockstep_core::epoch::Plan;
 use lockstep_core::model::{Model, ShapeError, Target};
 use lockstep_core::numerics::PIECE_ROWS;
@@ -90,7 +91,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
     });
     let From { progress, weights, optimizer } = from;
     let state = State::new(run, layout, progress.step, total_steps, weights, optimizer);
-    let reducer = Reducer::new(run, layout, GRANT_WINDOW, state);
+    let reducer = Reducer::new(run, Chunks::new(layout), GRANT_WINDOW, state);
     let machine = Machine::new(config, standing.start, progress, standing.fingerprint);
     Cluster::new(machine, reducer, standing.start)
 }

@@ -151,7 +151,8 @@ impl Cluster {
             Input::Gone(session, why) => self.machine.handle(now, Event::Gone(session, why)),
             Input::Saved { step, result } => self.machine.handle(now, Event::Saved { step, result }),
             Input::Stop => {
-                self.machine.handle(now, Event::Stop);
+                let untouched = self.reducer.ledger().untouched();
+                self.machine.handle(now, Event::Stop { untouched });
             }
         }
         self.settle(now);
@@ -169,6 +170,9 @@ impl Cluster {
                     }
                     reducer::Output::NodeDone(node) => self.machine.handle(now, Event::NodeDone(node)),
                     reducer::Output::Committed(step) => self.machine.handle(now, Event::Committed(step)),
+                    reducer::Output::Abandoned { whole } => {
+                        self.machine.handle(now, Event::Abandoned { whole });
+                    }
                     reducer::Output::NotFinite { step, what } => {
                         self.machine.handle(now, Event::NotFinite { step, what });
                     }

@@ -121,7 +121,9 @@ impl<E: Effects> Driver<E> {
                 Input::Control(session, FromWorker::Hello(hello))
             }
             Call::Tensors { session, outbox, known: answer } => {
-                let known = self.cluster.machine().knows(session);
+                // One stream a session: whoever else names it is not its worker.
+                let known =
+                    self.cluster.machine().knows(session) && !self.outboxes.tensors.contains_key(&session);
                 if answer.send(known).is_err() || !known {
                     return;
                 }

@@ -27,9 +27,7 @@ pub enum Notice {
         /// In this step.
         step: u64,
         /// What it had not finished.
-        open: Vec<Node>,
-        /// Its open work was part of an evaluation.
-        evaluating: bool,
+        open: Open,
     },
     /// A worker was not taken.
     Refused {
@@ -66,6 +64,30 @@ pub enum Notice {
     },
 }
 
+/// What a lost worker had not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// It had nothing to do, or had done it.
+    Nothing,
+    /// Nodes of a step.
+    Nodes(Vec<Node>),
+    /// So many pieces of an evaluation.
+    Pieces(usize),
+}
+
+impl fmt::Display for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => write!(f, "it left nothing open"),
+            Self::Nodes(nodes) => {
+                let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+                write!(f, "its shards {} are computed again in the same step", names.join(", "))
+            }
+            Self::Pieces(count) => write!(f, "its {count} open pieces of the evaluation go to others"),
+        }
+    }
+}
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -73,18 +95,8 @@ impl fmt::Display for Notice {
                 let threads = if *threads == 1 { "1 thread".into() } else { format!("{threads} threads") };
                 write!(f, "worker {worker} on {host} joined with {threads} in step {step}")
             }
-            Self::Lost { worker, why, step, open, evaluating } => {
-                write!(f, "worker {worker} is gone ({why}) in step {step}; ")?;
-                match open.as_slice() {
-                    [] => write!(f, "it left nothing open"),
-                    open if *evaluating => {
-                        write!(f, "its {} open pieces of the evaluation go to others", open.len())
-                    }
-                    open => {
-                        let names: Vec<String> = open.iter().map(ToString::to_string).collect();
-                        write!(f, "its shards {} are computed again in the same step", names.join(", "))
-                    }
-                }
+            Self::Lost { worker, why, step, open } => {
+                write!(f, "worker {worker} is gone ({why}) in step {step}; {open}")
             }
             Self::Refused { worker, text } => write!(f, "worker {worker} was refused: {text}"),
             Self::Relaxed { worker, text } => {
@@ -99,7 +111,7 @@ impl fmt::Display for Notice {
             Self::NotSaved { step, why } => {
                 write!(f, "the checkpoint of step {step} could not be written: {why}")
             }
-            Self::Stopping { step } => write!(f, "stopping: finishing step {step} and writing a checkpoint"),
+            Self::Stopping { step } => write!(f, "stopping in step {step}: writing a checkpoint"),
         }
     }
 }

@@ -6,12 +6,21 @@ use std::ops::Range;
 
 use crate::layout::Layout;
 
-/// Elements in the longest chunk: 1 MiB of f32.
-const LONGEST: usize = 1 << 18;
-/// Whole layers are joined while their elements sum to at most this many: 256 KiB of f32.
-const TINY: usize = 1 << 16;
-/// Cuts within a layer fall on multiples of this, counted from its start.
-const GRAIN: usize = 1 << 10;
+/// Where a vector may be cut, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In the longest chunk; at least 1.
+    pub longest: usize,
+    /// Whole layers are joined while their elements sum to at most this many.
+    pub tiny: usize,
+    /// Cuts within a layer fall on multiples of this, counted from its start; at least 1.
+    pub grain: usize,
+}
+
+impl Limits {
+    /// Of the wire: chunks of at most 1 MiB of f32, layers joined up to 256 KiB.
+    pub const WIRE: Self = Self { longest: 1 << 18, tiny: 1 << 16, grain: 1 << 10 };
+}
 
 /// The cut of a flat vector, from its start to its end.
 ///
@@ -23,19 +32,26 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// The cut of vectors of this layout.
+    /// The cut of vectors of this layout on the wire.
     pub fn new(layout: &Layout) -> Self {
+        Self::within(layout, Limits::WIRE)
+    }
+
+    /// The cut within other limits. Both ends of a wire must have the same.
+    pub fn within(layout: &Layout, limits: Limits) -> Self {
+        let Limits { longest, tiny, grain } = limits;
+        let (longest, grain) = (longest.max(1), grain.max(1));
         let mut pieces: Vec<Range<usize>> = Vec::new();
         for layer in layout.layers().filter(|layer| !layer.is_empty()) {
             match pieces.last_mut() {
-                Some(piece) if layer.end - piece.start <= TINY => piece.end = layer.end,
+                Some(piece) if layer.end - piece.start <= tiny => piece.end = layer.end,
                 _ => pieces.push(layer),
             }
         }
         let mut ends = Vec::new();
         for piece in pieces {
-            let count = piece.len().div_ceil(LONGEST);
-            let size = piece.len().div_ceil(count).next_multiple_of(GRAIN).min(LONGEST);
+            let count = piece.len().div_ceil(longest);
+            let size = piece.len().div_ceil(count).next_multiple_of(grain).min(longest);
             ends.extend(piece.clone().skip(size).step_by(size));
             ends.push(piece.end);
         }
@@ -76,6 +92,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const LONGEST: usize = Limits::WIRE.longest;
+
     fn cut(layers: &[usize]) -> Vec<Range<usize>> {
         Chunks::new(&layout(layers)).iter().collect()
     }
@@ -104,14 +122,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_cover_the_vector(layers in proptest::collection::vec(0usize..800_000, 0..9)) {
+        fn chunks_cover_the_vector(
+            layers in proptest::collection::vec(0usize..800_000, 0..9),
+            fine in proptest::option::of((1usize..40_000, 0usize..40_000, 1usize..5_000)),
+        ) {
             let mut end = 0;
             let layout = layout(&layers);
-            for chunk in cut(&layers) {
-                prop_assert!(chunk.start == end && chunk.end > end && chunk.len() <= LONGEST);
+            let limits = fine.map_or(Limits::WIRE, |(longest, tiny, grain)| Limits { longest, tiny, grain });
+            for chunk in Chunks::within(&layout, limits).iter() {
+                prop_assert!(chunk.start == end && chunk.end > end);
+                prop_assert!(chunk.len() <= limits.longest.max(limits.tiny));
                 end = chunk.end;
                 let touched = layout.layers().filter(|l| l.start < chunk.end && chunk.start < l.end).count();
-                prop_assert!(touched == 1 || chunk.len() <= TINY);
+                prop_assert!(touched == 1 || chunk.len() <= limits.tiny);
             }
             prop_assert_eq!(end, layout.len());
         }

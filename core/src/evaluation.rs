@@ -1,6 +1,6 @@
 //! One piece of an evaluation: what a model gives on some rows, as [`Sums`].
 //!
-//! Rows are evaluated in file order in pieces of [`PIECE_ROWS`](crate::numerics::PIECE_ROWS), and sums
+//! Rows are evaluated in file order in pieces of [`PIECE_ROWS`], and sums
 //! are added in piece order: whoever computes which piece, and the `evaluate` command alone, get the same
 //! digits.
 

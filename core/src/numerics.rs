@@ -30,13 +30,14 @@ pub fn name() -> String {
 /// Hash of one forward and backward pass of the run's own model on generated rows, for every size that
 /// its microbatches have, and of this process's numerics.
 ///
-/// Two machines with the same fingerprint compute the same bits for this run.
-pub fn fingerprint(run: &Run, model: &Model, target: Target) -> [u8; 32] {
+/// `train_rows` bound a batch: one that is meant to be all rows may be any larger number. Two machines
+/// with the same fingerprint compute the same bits for this run.
+pub fn fingerprint(run: &Run, model: &Model, target: Target, train_rows: u64) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(name());
     let weights = model.initial_parameters(run.seed);
     let mut engine = Engine::new(model.clone(), Threads::one());
-    let (batch, shards) = (run.train.batch_size, u64::from(run.cluster.shards.max(1)));
+    let (batch, shards) = (run.train.batch_size.min(train_rows), u64::from(run.cluster.shards.max(1)));
     let step = Step { seed: run.seed, step: 0, tree: Tree::new(1), wire: run.cluster.wire };
     for rows in [batch / shards, batch.div_ceil(shards), PIECE_ROWS as u64] {
         let mut microbatch = [generated(run.seed, model, target, rows)];

@@ -1,1 +1,5 @@
 //! The test harness.
+
+pub mod cluster;
+pub mod fuzz;
+pub mod sim;

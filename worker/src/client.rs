@@ -124,7 +124,8 @@ async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, 
     let (orders, mut computed) = engine::start(joined.task.clone(), threads).map_err(Lost::system)?;
     let task = &joined.task;
     let mut session = Session::new(task.chunks.clone(), task.run.cluster.wire, joined.window);
-    let Streams { mut control, mut tensors, control_out, tensors_out, .. } =
+    // The heartbeat beats until it is dropped: a pattern that left it out would stop it here.
+    let Streams { mut control, mut tensors, control_out, tensors_out, heartbeat: _heartbeat } =
         connection.open_tensors(&joined).await?;
     loop {
         let input = tokio::select! {

@@ -24,12 +24,11 @@ pub(crate) enum Order {
     Evaluate { weights: std::sync::Arc<Vec<f32>>, pieces: Vec<u32> },
 }
 
-/// Starts the thread; it ends when the sender is dropped. What it computes arrives as inputs of the
-/// session, an error as the last.
-pub(crate) fn start(
-    task: Task,
-    threads: Threads,
-) -> io::Result<(mpsc::Sender<Order>, async_mpsc::UnboundedReceiver<Result<Input, Unfit>>)> {
+/// What the thread computes, as inputs of the session; an error is the last.
+pub(crate) type Computed = async_mpsc::UnboundedReceiver<Result<Input, Unfit>>;
+
+/// Starts the thread; it ends when the sender is dropped.
+pub(crate) fn start(task: Task, threads: Threads) -> io::Result<(mpsc::Sender<Order>, Computed)> {
     let (orders, incoming) = mpsc::channel();
     let (outgoing, inputs) = async_mpsc::unbounded_channel();
     let prefetch = Prefetch::start(task.clone())?;
@@ -64,6 +63,12 @@ impl Computer {
         let tree = Tree::new(self.task.run.cluster.shards);
         let wire: Wire = self.task.run.cluster.wire;
         let step = Step { seed: self.task.run.seed, step: job.step, tree, wire };
+        let apart = |(i, node): (usize, &Node)| {
+            tree.contains(*node) && job.nodes.iter().take(i).all(|other| !other.overlaps(*node))
+        };
+        if !job.nodes.iter().enumerate().all(apart) {
+            return Err(Unfit::Nodes);
+        }
         let shards: Vec<u32> =
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
@@ -71,7 +76,7 @@ impl Computer {
             // The session is gone if nobody listens; the thread ends after this job.
             let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
         });
-        self.prefetch.ahead(job.step + 1, shards, batches);
+        self.prefetch.ahead(job.step.saturating_add(1), shards, batches);
         Ok(Input::Done)
     }
 

@@ -172,9 +172,11 @@ impl Session {
         if self.busy.is_some() {
             return;
         }
+        self.evaluation.take_if(|evaluate| evaluate.step < step);
         let exact = if self.wire == Wire::F32 { self.weights.current() } else { self.exact.current() };
-        if let Some(evaluate) = self.evaluation.take_if(|evaluate| evaluate.step <= step)
-            && let Some((_, weights)) = exact.filter(|(exact, _)| *exact == evaluate.step)
+        // It may come before its weights, and then waits for them.
+        if let Some((exact, weights)) = exact
+            && let Some(evaluate) = self.evaluation.take_if(|evaluate| evaluate.step == exact)
         {
             self.busy = Some(evaluate.step);
             let (step, weights, pieces) = (evaluate.step, weights.clone(), evaluate.pieces);
@@ -208,5 +210,68 @@ impl Session {
         while let Some(first) = self.kept.first_entry().filter(|first| first.key().0 < granted) {
             self.outputs.push_back(Output::Tensors(Up::Gradient(first.remove())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use lockstep_core::layout::Layout;
+    use lockstep_proto::message::Weights;
+
+    use super::*;
+
+    const G: Generation = Generation::new(1, 1);
+
+    /// One chunk of one value.
+    fn session(wire: Wire) -> Session {
+        let mut layout = Layout::new();
+        layout.push(0, "layers.0.bias", &[1]);
+        Session::new(Chunks::new(&layout), wire, 1)
+    }
+
+    fn weights(step: u64, exact: bool, payload: &'static [u8]) -> Input {
+        let payload = Bytes::from_static(payload);
+        Input::Tensors(Down::Weights(Weights { step, chunk: 0, exact, payload }))
+    }
+
+    fn outputs(session: &mut Session, input: Input) -> Vec<Output> {
+        session.handle(input).unwrap();
+        std::iter::from_fn(|| session.poll_output()).collect()
+    }
+
+    #[test]
+    fn an_evaluation_waits_for_its_exact_weights() {
+        let mut session = session(Wire::Bf16);
+        let evaluate = Evaluate { generation: G, step: 4, pieces: vec![1, 2] };
+        let released = Output::Tensors(Up::Release(4));
+        assert_eq!(outputs(&mut session, weights(4, false, &[0x80, 0x3f])), [released]);
+        assert_eq!(outputs(&mut session, Input::Evaluate(evaluate)), []);
+        let weights = outputs(&mut session, weights(4, true, &[1, 0, 0x80, 0x3f]));
+        let exact = Arc::new(vec![f32::from_bits(0x3f80_0001)]);
+        assert_eq!(weights, [Output::Evaluate { step: 4, weights: exact, pieces: vec![1, 2] }]);
+    }
+
+    #[test]
+    fn an_assignment_waits_for_its_weights_and_a_chunk_for_its_grant() {
+        let mut session = session(Wire::F32);
+        let nodes = vec![Node::leaf(0)];
+        let assign = Assign { generation: G, step: 4, nodes: nodes.clone() };
+        assert_eq!(outputs(&mut session, Input::Assign(assign)), []);
+        let job = Job { generation: G, step: 4, nodes, weights: Arc::new(vec![1.0]) };
+        assert_eq!(
+            outputs(&mut session, weights(4, false, &[0, 0, 0x80, 0x3f])),
+            [Output::Tensors(Up::Release(4)), Output::Compute(job)]
+        );
+        // The next weights are here before the job is done: the worker still needs the old ones.
+        assert_eq!(outputs(&mut session, weights(5, false, &[0, 0, 0, 0])), []);
+        assert_eq!(outputs(&mut session, Input::Done), [Output::Tensors(Up::Release(5))]);
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_are_an_error() {
+        let mut session = session(Wire::F32);
+        let error = session.handle(weights(4, false, &[0, 0])).unwrap_err();
+        assert_eq!(error.to_string(), "weights that do not fit the model: chunk 0 of 2 bytes");
     }
 }

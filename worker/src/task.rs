@@ -27,6 +27,12 @@ pub enum Unfit {
     /// The rows have no targets.
     #[error("the coordinator's rows have no targets")]
     NoTargets,
+    /// Validation rows are not like training rows.
+    #[error("the coordinator's validation rows have other columns or classes than its training rows")]
+    Validation,
+    /// Nodes to compute that are not the run's, or lie over each other.
+    #[error("the coordinator's assignment: nodes that are not in the tree, or overlap")]
+    Nodes,
 }
 
 /// The run as a worker sees it.
@@ -56,6 +62,12 @@ impl Task {
             TargetType::Values(width) => Target::Values(width),
             TargetType::Absent => return Err(Unfit::NoTargets),
         };
+        if validation.as_ref().is_some_and(|validation| {
+            let other = validation.shape();
+            (&other.sample, other.targets) != (&shape.sample, shape.targets)
+        }) {
+            return Err(Unfit::Validation);
+        }
         let model = Model::new(&run.model, &shape.sample, target)?;
         let chunks = Chunks::new(model.layout());
         let (train, validation) = (Arc::new(train), validation.map(Arc::new));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
+use crate::print;
 
 /// Arguments of `lockstep coordinator`.
 #[derive(Debug, clap::Args)]
@@ -20,8 +21,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let prepared = coordinate::prepare(&arguments.run)?;
     let (listener, address) = coordinate::bind(&arguments.listen)?;
     coordinate::open_log(&prepared)?;
-    eprintln!("listening on {address}; start workers, here or elsewhere, with");
-    eprintln!("  lockstep worker --coordinator {}", reachable(address));
+    print::note(format!("listening on {address}; start workers, here or elsewhere, with"));
+    print::note(format!("  lockstep worker --coordinator {}", reachable(address)));
     prepared.run(Listening { listener, workers: None }, arguments.run.json)
 }
 

@@ -1,5 +1,8 @@
 //! A file a command.
 
 pub mod coordinator;
+pub mod evaluate;
+pub mod inspect;
+pub mod predict;
 pub mod train;
 pub mod worker;

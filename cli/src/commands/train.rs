@@ -3,6 +3,7 @@
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
 use crate::local::LocalWorkers;
+use crate::print;
 
 /// Below so many rows a product is far from the processor's speed.
 const FEW_ROWS: u64 = 32;
@@ -41,19 +42,22 @@ fn advise(prepared: &coordinate::Ready, threads: usize, cores: usize) {
     let shards = prepared.run.cluster.shards as usize;
     let useful = threads.min(shards);
     if useful < cores && shards > useful {
-        eprintln!("{useful} of {cores} cores compute; --workers {} would use more", cores.min(shards));
+        print::note(format!(
+            "{useful} of {cores} cores compute; --workers {} would use more",
+            cores.min(shards)
+        ));
     } else if useful < cores {
-        eprintln!(
+        print::note(format!(
             "{useful} of {cores} cores compute, because the run has {shards} shards; cluster.shards = {cores} \
              would use all, and is another run with another digest"
-        );
+        ));
     }
     let rows = prepared.microbatch();
     if rows < FEW_ROWS {
         let batch = FEW_ROWS * shards as u64;
-        eprintln!(
+        print::note(format!(
             "a shard has {rows} rows a step; products are faster from {FEW_ROWS} rows on \
              (train.batch_size = {batch}, or fewer shards)"
-        );
+        ));
     }
 }

@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
     let ended = runtime.block_on(async {
         let stop = signals::first()?;
-        Ok(lockstep_worker::run(&options, stop).await)
+        Ok::<_, Failure>(lockstep_worker::run(&options, stop).await)
     })?;
     match ended {
         Ended::Run(Outcome::Finished, _) => Ok(()),

@@ -66,6 +66,10 @@ impl Members {
         self.sessions.iter().find(|(_, member)| member.hello.name == name).map(|(session, _)| *session)
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
     pub(super) fn all(&self) -> Vec<Session> {
         self.sessions.keys().copied().collect()
     }

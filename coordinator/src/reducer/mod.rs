@@ -38,6 +38,11 @@ pub enum Output {
     NodeDone(Node),
     /// W(step + 1) is current.
     Committed(Committed),
+    /// The open step is closed.
+    Abandoned {
+        /// Nothing of it was applied: W(step) and its optimizer are whole.
+        whole: bool,
+    },
     /// The step's gradient or loss is not finite: nothing of it is committed.
     NotFinite {
         /// The step.
@@ -80,10 +85,9 @@ pub struct Reducer {
 }
 
 impl Reducer {
-    /// At W(step), as `state` has it.
-    pub fn new(run: &Run, layout: &Layout, window: u32, state: State) -> Self {
+    /// At W(step), as `state` has it, cut into chunks as the workers cut.
+    pub fn new(run: &Run, chunks: Chunks, window: u32, state: State) -> Self {
         let tree = Tree::new(run.cluster.shards);
-        let chunks = Chunks::new(layout);
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         Self {
             ledger: Ledger::new(tree, count, window),
@@ -125,10 +129,11 @@ impl Reducer {
         self.ledger.assign(nodes);
     }
 
-    /// Closes a step of which nothing was applied.
+    /// Closes the open step, and says whether anything of it was applied.
     pub fn abandon(&mut self) {
         self.ledger.close();
         self.waiting.clear();
+        self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
     }
 
     /// W(step), the optimizer and their digest's order, copied. Between steps only: the optimizer's
@@ -161,9 +166,10 @@ impl Reducer {
         }
     }
 
-    /// The master weights, whole and exact, for an evaluation; only where the wire rounds them.
+    /// The master weights, whole and exact, for an evaluation; only where the wire rounds them, and
+    /// once for each step.
     pub fn send_exact(&mut self, session: Session) {
-        if self.wire == Wire::F32 || !self.subscribers.contains(session) {
+        if self.wire == Wire::F32 || !self.subscribers.needs_exact(session, self.state.step()) {
             return;
         }
         for (chunk, range) in self.chunks.iter().enumerate() {

@@ -18,6 +18,8 @@ struct Subscriber {
     released: u64,
     /// How many of the applied chunks of W(whole + 1) were sent; meaningless when behind.
     sent: usize,
+    /// The newest W that was sent exact.
+    exact: Option<u64>,
 }
 
 /// What to send to one worker now.
@@ -39,7 +41,7 @@ pub(super) struct Subscribers {
 impl Subscribers {
     /// A new worker: both halves of its buffer are free. `None` if it is here already.
     pub(super) fn attach(&mut self, session: Session, step: u64, applied: usize) -> Option<Due> {
-        let new = Subscriber { whole: step, released: step, sent: applied };
+        let new = Subscriber { whole: step, released: step, sent: applied, exact: None };
         if self.all.contains_key(&session) {
             return None;
         }
@@ -53,6 +55,12 @@ impl Subscribers {
 
     pub(super) fn contains(&self, session: Session) -> bool {
         self.all.contains_key(&session)
+    }
+
+    /// Whether a worker has not been sent the exact W(step) yet; from now on it has.
+    pub(super) fn needs_exact(&mut self, session: Session, step: u64) -> bool {
+        let subscriber = self.all.get_mut(&session);
+        subscriber.is_some_and(|subscriber| subscriber.exact.replace(step) != Some(step))
     }
 
     pub(super) fn sessions(&self) -> impl Iterator<Item = Session> {
@@ -137,5 +145,25 @@ mod tests {
         all.commit(7, 3);
         assert_eq!(all.release(A, 8, 8, 0), None);
         assert_eq!(all.advance(8, 1), [Due { session: A, whole: false, applied_from: 0 }]);
+    }
+
+    #[test]
+    fn a_claim_past_what_was_sent_is_ignored() {
+        let mut all = Subscribers::default();
+        all.attach(A, 5, 0);
+        all.advance(5, 3);
+        all.commit(5, 3);
+        assert_eq!(all.release(A, 99, 6, 0), None);
+        assert_eq!(all.advance(6, 1), [], "it has not released W(5)");
+        let due = Due { session: A, whole: false, applied_from: 0 };
+        assert_eq!(all.release(A, 6, 6, 1), Some(due));
+    }
+
+    #[test]
+    fn exact_weights_are_sent_once_a_step() {
+        let mut all = Subscribers::default();
+        assert!(!all.needs_exact(A, 5));
+        all.attach(A, 5, 0);
+        assert_eq!([5, 5, 6, 6].map(|step| all.needs_exact(A, step)), [true, false, true, false]);
     }
 }

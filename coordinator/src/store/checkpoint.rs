@@ -139,7 +139,7 @@ fn retire(directory: &Path, checkpoint: &Path) -> Result<(), StoreError> {
 
 /// Removes all checkpoints but the newest `keep`, and at least one.
 pub(super) fn prune(directory: &Path, keep: usize) -> Result<(), StoreError> {
-    for (_, old) in list(directory)?.iter().skip(keep.max(1)) {
+    for (_, old) in checkpoints(directory)?.iter().skip(keep.max(1)) {
         retire(directory, old)?;
     }
     Ok(())
@@ -158,8 +158,11 @@ pub(super) fn sweep(directory: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The checkpoints of a run directory, the newest first.
-pub(super) fn list(directory: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+/// The checkpoints of a run directory, the newest first; they are not looked into.
+///
+/// # Errors
+/// The directory cannot be listed.
+pub fn checkpoints(directory: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut found: Vec<(u64, PathBuf)> = entries(directory)?
         .into_iter()
         .filter_map(|(name, path)| Some((number(&name)?, path)))
@@ -199,7 +202,7 @@ pub(super) fn newest_of<T>(
     open: impl Fn(&Path) -> Result<T, StoreError>,
 ) -> Result<Newest<T>, StoreError> {
     let mut refused = Vec::new();
-    for (step, folder) in list(directory)? {
+    for (step, folder) in checkpoints(directory)? {
         match open(&folder).and_then(|opened| named_rightly(&folder, step).map(|()| opened)) {
             Ok(opened) => return Ok(Newest { accepted: Some((folder, opened)), refused }),
             Err(error) => refused.push((folder, error)),

@@ -11,12 +11,12 @@ use lockstep_core::model::Model;
 use lockstep_core::run::spec::Run;
 use lockstep_core::run::{differences, parse, to_toml};
 use lockstep_data::{Encoder, Shape};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::checkpoint::{self, Checkpoint, Newest};
 use super::environment::{self, Environment};
 use super::error::{Damage, StoreError};
-use super::lines::{self, Lines};
+use super::lines::{self, DigestLine, EvaluationLine, Lines, StepLine};
 use super::results::Results;
 use super::{files, names};
 use crate::machine::{Fingerprint, Save};
@@ -96,7 +96,7 @@ pub fn check(path: &Path, resume: bool, run: &Run) -> Result<(), StoreError> {
 
 fn holds_a_run(path: &Path) -> Result<bool, StoreError> {
     let left = [names::RUN, names::MODEL, names::RESULTS].iter().any(|name| path.join(name).exists());
-    Ok(left || (path.is_dir() && !checkpoint::list(path)?.is_empty()))
+    Ok(left || (path.is_dir() && !checkpoint::checkpoints(path)?.is_empty()))
 }
 
 impl RunDirectory {
@@ -166,22 +166,16 @@ impl RunDirectory {
     /// # Errors
     /// The system refuses; no part of the line is left.
     pub fn record(&self, record: &Record) -> Result<(), StoreError> {
-        let line = match record {
+        match *record {
             Record::Step(StepRecord { step, epoch, loss, lr, norm, rows, seconds, workers, .. }) => {
-                let mut line = json!({
-                    "step": step, "epoch": epoch, "loss": loss, "lr": lr, "seconds": seconds,
-                    "samples_per_second": *rows as f64 / seconds, "workers": workers,
-                });
-                if let (Some(norm), Some(line)) = (norm, line.as_object_mut()) {
-                    line.insert("norm".into(), json!(norm));
-                }
-                line
+                let samples_per_second = rows as f64 / seconds;
+                let line = StepLine { step, epoch, loss, lr, norm, samples_per_second, seconds, workers };
+                self.metrics.append(&line)
             }
             Record::Evaluation { step, epoch, sums } => {
-                json!({ "step": step, "epoch": epoch, VALIDATION: sums.report(self.kind()) })
+                self.metrics.append(&EvaluationLine { step, epoch, validation: sums.report(self.kind()) })
             }
-        };
-        self.metrics.append(&line)
+        }
     }
 
     /// Writes a checkpoint, notes its digest if it is a milestone, and removes those that are not kept.
@@ -192,7 +186,7 @@ impl RunDirectory {
     pub fn write_checkpoint(&self, save: &Save, snapshot: &Snapshot) -> Result<Digest, StoreError> {
         let digest = checkpoint::write(&self.path, &self.stored, save, snapshot)?;
         if save.milestone {
-            self.digests.append_synced(&digest_line(snapshot.step, digest))?;
+            self.digests.append_synced(&DigestLine { step: snapshot.step, digest })?;
         }
         if let Err(error) = checkpoint::prune(&self.path, self.stored.run.checkpoint.keep) {
             tracing::warn!("an old checkpoint stays: {error}");
@@ -226,12 +220,8 @@ impl RunDirectory {
         if noted.lines().any(of_step) {
             return Ok(());
         }
-        self.digests.append_synced(&digest_line(step, digest))
+        self.digests.append_synced(&DigestLine { step, digest })
     }
-}
-
-fn digest_line(step: u64, digest: Digest) -> Value {
-    json!({ "step": step, "digest": digest })
 }
 
 /// A lock on the folder itself; where the file system has none, nothing is locked.
@@ -290,7 +280,7 @@ fn count_start(path: &Path) -> Result<u32, StoreError> {
 fn cut(path: &Path, checkpoint: Option<&Checkpoint>) -> Result<(), StoreError> {
     let past = |line: &Value| match (lines::step(line), checkpoint) {
         (Some(step), Some(checkpoint)) => {
-            let again = checkpoint.progress.evaluation_due && line.get(VALIDATION).is_some();
+            let again = checkpoint.progress.evaluation_due && line.get("validation").is_some();
             step > checkpoint.step || (step == checkpoint.step && again)
         }
         _ => true,
@@ -298,5 +288,3 @@ fn cut(path: &Path, checkpoint: Option<&Checkpoint>) -> Result<(), StoreError> {
     lines::cut(&path.join(names::METRICS), |line| !past(line))?;
     lines::cut(&path.join(names::DIGESTS), |line| !past(line))
 }
-
-const VALIDATION: &str = "validation";

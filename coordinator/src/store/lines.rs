@@ -4,11 +4,42 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use lockstep_core::digest::Digest;
+use lockstep_core::metrics::Report;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::StoreError;
 use super::files;
+
+/// A line of `metrics.jsonl` about a step.
+#[derive(Debug, Serialize)]
+pub(super) struct StepLine {
+    pub(super) step: u64,
+    pub(super) epoch: u64,
+    pub(super) loss: f64,
+    pub(super) lr: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) norm: Option<f64>,
+    pub(super) samples_per_second: f64,
+    pub(super) seconds: f64,
+    pub(super) workers: usize,
+}
+
+/// A line of `metrics.jsonl` about an evaluation.
+#[derive(Debug, Serialize)]
+pub(super) struct EvaluationLine {
+    pub(super) step: u64,
+    pub(super) epoch: u64,
+    pub(super) validation: Option<Report>,
+}
+
+/// A line of `digests.jsonl`.
+#[derive(Debug, Serialize)]
+pub(super) struct DigestLine {
+    pub(super) step: u64,
+    pub(super) digest: Digest,
+}
 
 /// A file to which whole lines are appended.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ mod results;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoint::{Checkpoint, open_checkpoint};
+pub use checkpoint::{Checkpoint, checkpoints, open_checkpoint};
 pub use directory::{Identity, Opened, RunDirectory, check};
 pub use environment::Environment;
 pub use error::{Damage, StoreError};

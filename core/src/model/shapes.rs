@@ -17,6 +17,11 @@ pub enum ShapeError {
     /// A run without layers.
     #[error("model.layers is empty: a model needs at least one layer, such as {{ linear = 10 }}")]
     NoLayers,
+    /// Nothing to train.
+    #[error(
+        "model.layers has no layer with parameters: there is nothing to train; add one, such as {{ linear = 10 }}"
+    )]
+    NoParameters,
     /// Linear on rows of several dimensions.
     #[error(
         "{layer} takes rows of one dimension, but {before} gives {shape:?}: put \"flatten\" between them"
@@ -277,6 +282,7 @@ mod tests {
         );
         assert!(checked(vec![linear(usize::MAX / 2)], Loss::CrossEntropy, &[8], classes).is_err());
         assert!(checked(vec![], Loss::CrossEntropy, &[8], classes).is_err());
+        assert!(checked(vec![Layer::Flatten], Loss::CrossEntropy, &[3], classes).is_err());
     }
 
     #[test]

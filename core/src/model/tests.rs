@@ -156,6 +156,25 @@ fn pooling_comes_with_the_convolution_and_before_relu() {
 }
 
 #[test]
+fn costs_name_the_run_files_layers() {
+    let model = model(vec![conv(4, 3, 1, 1), RELU, Layer::MaxPool(POOL), Layer::Flatten, linear(3)], &[8, 8]);
+    let costs: Vec<Cost> = model.costs().collect();
+    let names: Vec<&str> = costs.iter().map(|cost| cost.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "layers.0 (conv2d = 4), layers.2 (max_pool = 2)",
+            "layers.1 (relu)",
+            "layers.3 (flatten)",
+            "layers.3 (flatten)",
+            "layers.4 (linear = 3)",
+        ]
+    );
+    assert_eq!((costs[0].parameters, costs[0].multiply_adds), (40, 64 * 9 * 4));
+    assert_eq!((costs[4].inputs, costs[4].outputs, costs[4].multiply_adds), (64, 3, 192));
+}
+
+#[test]
 fn multiply_adds_of_products() {
     let model = model(vec![conv(4, 3, 1, 1), conv(8, 3, 2, 1), Layer::Flatten, linear(3)], &[8, 8]);
     let (first, second, last) = (64 * 9 * 4, 16 * 36 * 8, 128 * 3);

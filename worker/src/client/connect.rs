@@ -103,7 +103,7 @@ pub(super) struct Streams {
     pub(super) tensors: Streaming<wire::TensorsDown>,
     pub(super) control_out: mpsc::UnboundedSender<wire::FromWorker>,
     pub(super) tensors_out: mpsc::UnboundedSender<wire::TensorsUp>,
-    _heartbeat: Option<Heartbeat>,
+    pub(super) heartbeat: Option<Heartbeat>,
 }
 
 /// Connects and says Hello.
@@ -151,7 +151,7 @@ impl Connection {
             tensors,
             control_out: self.out,
             tensors_out,
-            _heartbeat: self.heartbeat,
+            heartbeat: self.heartbeat,
         })
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn join(
     info!("received {} training rows", train.rows());
     let ready = tokio::task::spawn_blocking(move || {
         let task = Task::new(&run, train, validation)?;
-        let fingerprint = numerics::fingerprint(&task.run, &task.model, task.target);
+        let fingerprint = numerics::fingerprint(&task.run, &task.model, task.target, task.train.rows());
         Ok::<_, Lost>((task, fingerprint))
     });
     let (task, fingerprint) = ready.await.map_err(|_| Lost::Compute)??;

@@ -1,0 +1,59 @@
+//! `lockstep inspect`: what a run file, dataset, model, checkpoint or run directory is.
+
+mod dataset;
+mod directory;
+mod model;
+mod run_file;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::print;
+use crate::rows::source;
+
+/// Arguments of `lockstep inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A run file, a CSV file, IDX files (IMAGES or IMAGES,LABELS), a model.safetensors, a checkpoint's
+    /// directory or a run directory
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What something is, for programs and for people.
+struct Description {
+    json: Value,
+    text: String,
+}
+
+/// Prints what a path is.
+///
+/// # Errors
+/// There is nothing, or it is damaged (78).
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments { path, json } = arguments;
+    let Description { json: value, text } = described(path)?;
+    if *json { print::json(&value) } else { print::text(&text) }
+}
+
+fn described(name: &str) -> Result<Description, Failure> {
+    let path = Path::new(name);
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if path.is_dir() {
+        return if path.join("manifest.json").is_file() {
+            model::checkpoint(path)
+        } else {
+            directory::describe(path)
+        };
+    }
+    match extension {
+        "toml" => run_file::describe(path),
+        "safetensors" => model::file(path),
+        _ => dataset::describe(&source(name)),
+    }
+}

@@ -1,0 +1,143 @@
+//! A run file with its data: what it will train, and what that will cost.
+
+use std::path::Path;
+
+use lockstep_coordinator::assemble;
+use lockstep_coordinator::rows::Rows;
+use lockstep_core::model::{self, Model};
+use lockstep_core::optimizer::Optimizer;
+use lockstep_core::run::spec::Run;
+use lockstep_core::wire;
+use lockstep_data::{Features, Prepared, Table};
+use serde_json::{Value, json};
+
+use super::Description;
+use crate::coordinate::read_run;
+use crate::failure::Failure;
+use crate::print::{bytes, count, list, table};
+
+/// # Errors
+/// Bad run file or data.
+pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
+    let run = read_run(path, &[])?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let Prepared { train, validation, encoder } =
+        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows = Rows { train, validation };
+    let model = assemble::model(&run, &rows)
+        .map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))?;
+    let layers: Vec<model::Cost> = model.costs().collect();
+    let cost = Cost::of(&run, &model, &rows);
+    let plan = assemble::plan(&run, &rows);
+    let (forward, both) = model.multiply_adds();
+    let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
+    let classes = encoder.labels().map_or(0, <[String]>::len);
+    let json = json!({
+        "kind": "run file",
+        "name": run.name,
+        "loss": run.model.loss.name(),
+        "rows": { "train": rows.train.rows(), "validation": validation },
+        "sample": rows.train.shape().sample,
+        "classes": classes,
+        "steps_per_epoch": plan.steps_per_epoch(),
+        "steps": assemble::total_steps(&run, &rows),
+        "parameters": model.layout().len(),
+        "multiply_adds_a_row": { "forward": forward, "forward_and_backward": both },
+        "layers": layers.iter().map(as_json).collect::<Vec<_>>(),
+        "bytes_a_step": { "up_a_node": cost.up, "down_a_worker": cost.down },
+        "memory": { "worker": cost.worker, "coordinator": cost.coordinator },
+    });
+    let parameters = model.layout().len() as u64;
+    let facts = [
+        ("run", format!("{} ({})", run.name, path.display())),
+        ("rows", format!("{} to train on, {} to validate on", count(rows.train.rows()), count(validation))),
+        ("a row", format!("{:?}{}", rows.train.shape().sample, classes_text(classes))),
+        ("loss", run.model.loss.name().into()),
+        ("parameters", format!("{} ({})", count(parameters), bytes(4 * parameters))),
+        ("arithmetic", format!("{} multiply-adds a row, {} with backward", count(forward), count(both))),
+        (
+            "steps",
+            format!(
+                "{} of {} rows in {} shards: {} an epoch, {} epochs",
+                count(assemble::total_steps(&run, &rows)),
+                count(plan.batch()),
+                plan.shards(),
+                count(plan.steps_per_epoch()),
+                run.train.epochs
+            ),
+        ),
+        ("a step moves", format!("{} up a node, {} down a worker", bytes(cost.up), bytes(cost.down))),
+        ("memory", format!("about {} in one worker of all shards", bytes(cost.worker))),
+        ("", format!("about {} in the coordinator", bytes(cost.coordinator))),
+    ];
+    let header = ["layer", "inputs", "outputs", "parameters", "multiply-adds"].map(String::from).to_vec();
+    let lines = std::iter::once(header).chain(layers.iter().map(cells));
+    let text = format!("{}\n{}", list(&facts), table(&lines.collect::<Vec<_>>()));
+    Ok(Description { json, text })
+}
+
+fn classes_text(classes: usize) -> String {
+    if classes == 0 {
+        ", a number to predict".into()
+    } else {
+        format!(", one of {classes} classes to predict")
+    }
+}
+
+fn as_json(layer: &model::Cost) -> Value {
+    let model::Cost { name, inputs, outputs, parameters, multiply_adds } = layer;
+    json!({
+        "layer": name, "inputs": inputs, "outputs": outputs,
+        "parameters": parameters, "multiply_adds": multiply_adds,
+    })
+}
+
+fn cells(layer: &model::Cost) -> Vec<String> {
+    let model::Cost { name, inputs, outputs, parameters, multiply_adds } = layer;
+    let numbers = [inputs, outputs, parameters].map(|number| count(*number as u64));
+    std::iter::once(name.clone()).chain(numbers).chain([count(*multiply_adds)]).collect()
+}
+
+/// In bytes. Memory counts vectors of the parameters' length, values between layers and rows; what a
+/// process needs besides is small and the same for every run.
+struct Cost {
+    up: u64,
+    down: u64,
+    worker: u64,
+    coordinator: u64,
+}
+
+impl Cost {
+    fn of(run: &Run, model: &Model, rows: &Rows) -> Self {
+        let parameters = model.layout().len() as u64;
+        let travelling = parameters * wire::width(run.cluster.wire) as u64;
+        let vector = 4 * parameters;
+        let stored =
+            [Some(&rows.train), rows.validation.as_ref()].into_iter().flatten().map(stored).sum::<u64>();
+        // Input, every layer's output, and two gradients of the widest.
+        let widths: Vec<u64> = model.costs().map(|layer| layer.outputs as u64).collect();
+        let widest = widths.iter().copied().max().unwrap_or(0);
+        let values = model.inputs() as u64 + widths.iter().sum::<u64>() + 2 * widest;
+        let largest =
+            (0..model.layers()).map(|layer| model.parameters(layer).len() as u64).max().unwrap_or(0);
+        // Both halves of the weights, the node's gradient and what of it waits to be sent; a layer's
+        // gradient in each shard.
+        let worker = 3 * vector
+            + travelling
+            + 4 * largest * u64::from(run.cluster.shards)
+            + 4 * values * run.train.batch_size
+            + stored;
+        let moments = Optimizer::<f32>::new(run.train.optimizer, 0).state().count() as u64;
+        let clipping = u64::from(run.train.clip_norm.is_some());
+        let levels = u64::from(run.cluster.shards.next_power_of_two().trailing_zeros()) + 1;
+        // Both halves, the moments and a checkpoint's copy; sums that wait; weights as they are sent.
+        let coordinator = (3 + 2 * moments + clipping + levels) * vector + travelling + stored;
+        Self { up: travelling, down: travelling, worker, coordinator }
+    }
+}
+
+fn stored(table: &Table) -> u64 {
+    let values = table.rows() * table.width() as u64;
+    let targets = 4 * table.rows();
+    targets + if matches!(table.features(), Features::U8(_)) { values } else { 4 * values }
+}

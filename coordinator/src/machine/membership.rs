@@ -1,0 +1,152 @@
+//! Who comes, who takes part, who goes.
+
+use std::time::Duration;
+
+use super::{Action, Config, Fingerprint, Machine, Work};
+use crate::notice::{Notice, Open};
+use lockstep_core::run::spec::Numerics;
+use lockstep_proto::message::{Hello, Ready, Reason, Refused, ToWorker, Welcome};
+use lockstep_proto::{PROTOCOL, Session};
+
+impl Machine {
+    pub(super) fn hello(&mut self, now: Duration, session: Session, hello: Hello) {
+        if self.knows(session) {
+            // Were it taken, the session's work would be nobody's.
+            return self.lose(now, session, "said hello twice".into(), Some(Reason::Malformed));
+        }
+        if hello.protocol != PROTOCOL {
+            let text = format!(
+                "the worker speaks protocol {}, the coordinator {PROTOCOL}: run the same version of lockstep on both",
+                hello.protocol
+            );
+            self.notice(Notice::Refused { worker: hello.name, text: text.clone() });
+            return self.refuse(session, Reason::Protocol, text);
+        }
+        if hello.name.is_empty() || hello.name.len() > LONGEST_NAME || hello.host.len() > LONGEST_NAME {
+            let text = format!("a worker's name has 1 to {LONGEST_NAME} bytes, and its host's too");
+            return self.refuse(session, Reason::Malformed, text);
+        }
+        if self.members.count() >= MOST_SESSIONS {
+            return self.refuse(session, Reason::Ending, format!("{MOST_SESSIONS} workers are here already"));
+        }
+        if self.stopping {
+            return self.refuse(session, Reason::Ending, "the coordinator is stopping".into());
+        }
+        if let Some(old) = self.members.by_name(&hello.name) {
+            self.lose(now, old, "a new session came under its name".into(), Some(Reason::Replaced));
+        }
+        self.members.join(session, now, hello);
+        let Config { run, train, validation, kernel, window, .. } = &self.config;
+        let welcome = Welcome {
+            session,
+            run: run.clone(),
+            train: train.clone(),
+            validation: validation.clone(),
+            kernel: kernel.clone(),
+            window: *window,
+        };
+        self.send(session, ToWorker::Welcome(welcome));
+    }
+
+    pub(super) fn ready(&mut self, now: Duration, session: Session, ready: Ready) {
+        let Some(member) = self.members.heard(session, now) else { return };
+        if member.ready {
+            return;
+        }
+        let hash = ready.fingerprint;
+        let numerics = member.hello.numerics.clone();
+        match &self.fingerprint {
+            Some(first) if first.hash != hash => {
+                let text = format!(
+                    "this worker's numerics are {numerics}, the run's are {}: they compute different bits for this model; \
+                     use the same processor architecture, BLAS kernel and one BLAS thread, or set numerics = \"relaxed\" and give up equal bits",
+                    first.numerics
+                );
+                let worker = member.hello.name.clone();
+                if self.config.numerics == Numerics::Strict {
+                    self.notice(Notice::Refused { worker, text: text.clone() });
+                    self.members.leave(session);
+                    return self.refuse(session, Reason::Numerics, text);
+                }
+                self.notice(Notice::Relaxed { worker, text });
+            }
+            Some(_) => {}
+            None => {
+                let first = Fingerprint { numerics, hash };
+                self.fingerprint = Some(first.clone());
+                self.actions.push_back(Action::Remember(first));
+            }
+        }
+        if let Some(member) = self.members.heard(session, now) {
+            member.ready = true;
+            member.threads = ready.threads;
+            self.activate(now, session);
+        }
+    }
+
+    /// A worker that is ready and can be sent weights takes part.
+    pub(super) fn activate(&mut self, now: Duration, session: Session) {
+        let Some(member) = self.members.get(session).filter(|member| member.is_active()) else { return };
+        let notice = Notice::Joined {
+            worker: member.hello.name.clone(),
+            host: member.hello.host.clone(),
+            threads: member.threads,
+            step: self.progress.step,
+        };
+        self.progress.joined += 1;
+        self.notice(notice);
+        self.waiting_since = None;
+        self.send(session, ToWorker::Accepted);
+        self.actions.push_back(Action::Attach(session));
+        match &self.work {
+            Work::Idle => self.boundary(now),
+            Work::Step(_) => self.reassign_step(),
+            Work::Evaluation(_) => self.reassign_evaluation(),
+            Work::Abandoned | Work::Ended => {}
+        }
+    }
+
+    /// A session ends; its open work goes to others in the same step.
+    pub(super) fn lose(&mut self, now: Duration, session: Session, why: String, tell: Option<Reason>) {
+        let Some(member) = self.members.leave(session) else { return };
+        self.assigned.remove(&session);
+        if let Some(reason) = tell {
+            self.refuse(session, reason, why.clone());
+        } else {
+            self.actions.push_back(Action::Close(session));
+        }
+        if !member.is_active() {
+            return;
+        }
+        self.progress.lost += 1;
+        self.actions.push_back(Action::Detach(session));
+        let open = match &mut self.work {
+            Work::Step(work) => Some(work.lose(session)).filter(|open| !open.is_empty()).map(Open::Nodes),
+            Work::Evaluation(work) => {
+                Some(work.lose(session).len()).filter(|open| *open > 0).map(Open::Pieces)
+            }
+            Work::Idle | Work::Abandoned | Work::Ended => None,
+        };
+        let open = open.unwrap_or(Open::Nothing);
+        let step = self.progress.step;
+        self.notice(Notice::Lost { worker: member.hello.name, why, step, open });
+        match self.work {
+            Work::Step(_) => self.reassign_step(),
+            Work::Evaluation(_) => self.reassign_evaluation(),
+            Work::Idle | Work::Abandoned | Work::Ended => {}
+        }
+        self.note_waiting(now);
+        self.stop_if_idle(now);
+    }
+
+    pub(super) fn refuse(&mut self, session: Session, reason: Reason, text: String) {
+        self.send(session, ToWorker::Refused(Refused { reason, text }));
+        self.actions.push_back(Action::Close(session));
+    }
+}
+
+/// Bytes of a name that can be shown.
+const LONGEST_NAME: usize = 200;
+
+/// Bounds what peers can make the coordinator remember.
+const MOST_SESSIONS: usize = 4096;

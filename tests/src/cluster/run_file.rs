@@ -1,0 +1,79 @@
+//! Run files for tests, on the digits of `examples/`.
+
+use std::path::{Path, PathBuf};
+
+/// What a test's run varies; everything else is small.
+#[derive(Clone, Debug)]
+pub struct RunFile {
+    /// `shards`
+    pub shards: u32,
+    /// `batch_size`; 1,437 rows are no multiple of any.
+    pub batch: u32,
+    /// `wire`
+    pub wire: &'static str,
+    /// Whether the gradient is clipped: then the update waits for all of it.
+    pub clip: bool,
+    /// `optimizer`
+    pub optimizer: &'static str,
+    /// `epochs`
+    pub epochs: u32,
+    /// Steps between two checkpoints.
+    pub every_steps: u32,
+    /// Milliseconds between two signs of life.
+    pub heartbeat_ms: u32,
+}
+
+impl Default for RunFile {
+    fn default() -> Self {
+        Self {
+            shards: 8,
+            batch: 128,
+            wire: "f32",
+            clip: false,
+            optimizer: "{ adamw = { lr = 3e-3 } }",
+            epochs: 2,
+            every_steps: 200,
+            heartbeat_ms: 1000,
+        }
+    }
+}
+
+impl RunFile {
+    /// The text, with dropout and a width that no vector register divides.
+    pub fn text(&self) -> String {
+        let Self { shards, batch, wire, clip, optimizer, epochs, every_steps, heartbeat_ms } = self;
+        let (train, validation) = (example("digits-train.csv"), example("digits-test.csv"));
+        let clip = if *clip { "clip_norm = 0.5" } else { "" };
+        format!(
+            r#"
+name = "test"
+seed = 3
+data = {{ train = {train:?}, validation = {validation:?}, target = "label" }}
+
+[model]
+loss = "cross_entropy"
+layers = [{{ linear = 33 }}, "relu", {{ dropout = 0.2 }}, {{ linear = 10 }}]
+
+[train]
+epochs = {epochs}
+batch_size = {batch}
+optimizer = {optimizer}
+schedule = {{ cosine = {{ warmup_steps = 5 }} }}
+{clip}
+
+[cluster]
+shards = {shards}
+wire = {wire:?}
+heartbeat_ms = {heartbeat_ms}
+
+[checkpoint]
+every_steps = {every_steps}
+"#
+        )
+    }
+}
+
+/// A file of `examples/`.
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name)
+}

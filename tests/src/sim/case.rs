@@ -1,0 +1,224 @@
+//! One random run: its file, its rows, and what one process makes of it.
+
+use lockstep_core::chunks::{Chunks, Limits};
+use lockstep_core::epoch::{Arrangement, Order, Plan};
+use lockstep_core::gradient::Summary;
+use lockstep_core::local::Local;
+use lockstep_core::metrics::Sums;
+use lockstep_core::model::{Labels, Microbatch, Model, Target, Workspace};
+use lockstep_core::run::{self, spec::Run};
+
+use super::dice::Dice;
+
+/// A run, and its oracle.
+#[derive(Debug)]
+pub(super) struct Case {
+    pub(super) run: Run,
+    pub(super) model: Model,
+    pub(super) chunks: Chunks,
+    pub(super) window: u32,
+    pub(super) plan: Plan,
+    arrangement: Arrangement,
+    pub(super) total_steps: u64,
+    pub(super) evaluate_every: u64,
+    /// Rows of each piece of the validation rows.
+    pub(super) pieces: Vec<std::ops::Range<u64>>,
+    /// What one process makes of it: at W(0), W(1), … W(total).
+    pub(super) oracle: Vec<Truth>,
+    train: Vec<Row>,
+    validation: Vec<Row>,
+}
+
+/// What is right at W(step).
+#[derive(Debug)]
+pub(super) struct Truth {
+    pub(super) weights: Vec<f32>,
+    pub(super) optimizer: Vec<(&'static str, Vec<f32>)>,
+    /// Of the step that led here.
+    pub(super) summary: Summary,
+    /// Over all pieces.
+    pub(super) evaluation: Sums,
+}
+
+#[derive(Debug)]
+struct Row {
+    values: Vec<f32>,
+    class: u32,
+    targets: Vec<f32>,
+}
+
+impl Case {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed, 1);
+        let shards = dice.between(1, 9);
+        let batch = shards + dice.between(0, 9);
+        let steps_per_epoch = dice.between(1, 5);
+        let rows = batch * (steps_per_epoch - 1) + dice.between(1, batch);
+        let epochs = dice.between(1, 4);
+        let (inputs, outputs) = (dice.between(1, 4) as usize, dice.between(1, 4) as usize);
+        let classes = outputs > 1 && dice.chance(50);
+        let text = run_file(&mut dice, seed, shards, batch, epochs, outputs, classes);
+        let run = run::parse(&text, &[]).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+
+        let target = if classes { Target::Classes(outputs) } else { Target::Values(outputs) };
+        let model = Model::new(&run.model, &[inputs], target).unwrap_or_else(|error| panic!("{error}"));
+        let longest = dice.between(1, 24) as usize;
+        let (tiny, grain) = (dice.between(0, 16) as usize, dice.between(1, 4) as usize);
+        let chunks = Chunks::within(model.layout(), Limits { longest, tiny, grain });
+        let arrangement = if dice.chance(50) {
+            Arrangement::Rows(rows)
+        } else {
+            let first = dice.between(0, rows);
+            Arrangement::Blocks { lens: vec![first, rows - first], window: dice.between(1, 8) }
+        };
+        let plan = Plan::new(rows, run.cluster.shards, batch);
+        let piece = dice.between(1, 8);
+        let held_out = if dice.chance(25) { 0 } else { dice.between(1, 24) };
+        let pieces = (0..held_out.div_ceil(piece)).map(|p| p * piece..((p + 1) * piece).min(held_out));
+        let mut draw = |count: u64| -> Vec<Row> {
+            let mut some = |len: usize| (0..len).map(|_| dice.real(-2.0, 2.0) as f32).collect();
+            let row = |n: u64| Row {
+                values: some(inputs),
+                class: (n % outputs as u64) as u32,
+                targets: some(outputs),
+            };
+            (0..count).map(row).collect()
+        };
+        let (train, validation) = (draw(rows), draw(held_out));
+        let total_steps = epochs * plan.steps_per_epoch();
+        let evaluate_every = run.train.evaluate_every.unwrap_or(plan.steps_per_epoch());
+        let mut case = Self {
+            model,
+            chunks,
+            window: dice.between(1, 4) as u32,
+            plan,
+            arrangement,
+            total_steps,
+            evaluate_every,
+            pieces: pieces.collect(),
+            oracle: Vec::new(),
+            train,
+            validation,
+            run,
+        };
+        case.oracle = case.truths();
+        case
+    }
+
+    /// As one process computes it.
+    fn truths(&self) -> Vec<Truth> {
+        let mut local = Local::new(self.run.clone(), self.model.clone(), self.total_steps);
+        let mut order = self.order();
+        let mut truths = Vec::new();
+        let mut summary = Summary::default();
+        loop {
+            let mut evaluation = Sums::default();
+            for piece in 0..self.pieces.len() as u32 {
+                evaluation.add(&self.evaluate(local.weights(), piece).0);
+            }
+            truths.push(Truth {
+                weights: local.weights().to_vec(),
+                optimizer: local.optimizer().state().map(|(name, of)| (name, of.to_vec())).collect(),
+                summary,
+                evaluation,
+            });
+            let step = local.step();
+            if step == self.total_steps {
+                return truths;
+            }
+            let shards = 0..self.plan.shards();
+            let mut all: Vec<_> =
+                shards.map(|shard| self.microbatch(&self.rows(&mut order, step, shard), shard)).collect();
+            summary = local.advance(&mut all);
+        }
+    }
+
+    /// The epochs' order, as every worker has one of its own.
+    pub(super) fn order(&self) -> Order {
+        Order::new(self.run.seed, self.run.cluster.shards, self.plan.batch(), self.arrangement.clone())
+    }
+
+    pub(super) fn rows(&self, order: &mut Order, step: u64, shard: u32) -> Vec<u64> {
+        let steps = self.plan.steps_per_epoch();
+        order.rows(step / steps, step % steps, shard)
+    }
+
+    pub(super) fn microbatch(&self, rows: &[u64], shard: u32) -> Microbatch<f32> {
+        self.batch(rows.iter().map(|row| &self.train[*row as usize]), shard)
+    }
+
+    /// The sums of a piece of the validation rows at exact weights, and which rows they are over.
+    pub(super) fn evaluate(&self, weights: &[f32], piece: u32) -> (Sums, std::ops::Range<u64>) {
+        let range = self.pieces[piece as usize].clone();
+        let rows = &self.validation[range.start as usize..range.end as usize];
+        let mut workspace = Workspace::new(&self.model);
+        workspace.load(&mut self.batch(rows.iter(), 0));
+        workspace.forward(&self.model, weights, None);
+        let loss = workspace.losses(&self.model).iter().sum();
+        let count = rows.len() as u64;
+        (Sums { rows: count, weight: count as f64, loss, ..Sums::default() }, range)
+    }
+
+    fn batch<'a>(&self, rows: impl Iterator<Item = &'a Row> + Clone, shard: u32) -> Microbatch<f32> {
+        let labels = if matches!(self.model.loss(), run::spec::Loss::CrossEntropy) {
+            Labels::Classes(rows.clone().map(|row| row.class).collect())
+        } else {
+            Labels::Values(rows.clone().flat_map(|row| row.targets.iter().copied()).collect())
+        };
+        let values = rows.clone().flat_map(|row| row.values.iter().copied()).collect();
+        Microbatch { shard, rows: rows.count(), values, labels }
+    }
+
+    /// Whether W(step) is evaluated.
+    pub(super) fn evaluates(&self, step: u64) -> bool {
+        let due = step.is_multiple_of(self.evaluate_every) || step == self.total_steps;
+        step > 0 && !self.pieces.is_empty() && due
+    }
+
+    /// Whether W(step) is a checkpoint that belongs to the run, whatever happens to its cluster.
+    pub(super) fn milestone(&self, step: u64) -> bool {
+        let every = self.run.checkpoint.every_steps;
+        step > 0 && (step.is_multiple_of(every) || step == self.total_steps)
+    }
+}
+
+/// Small, and every road through the arithmetic is taken by some seed.
+fn run_file(
+    dice: &mut Dice,
+    seed: u64,
+    shards: u64,
+    batch: u64,
+    epochs: u64,
+    outputs: usize,
+    classes: bool,
+) -> String {
+    let loss = if classes { "cross_entropy" } else { "mean_squared_error" };
+    let hidden = dice.between(1, 6);
+    let activation = dice.pick(&["relu", "tanh", "gelu"]).unwrap_or_default();
+    let dropout = if dice.chance(50) { "{ dropout = 0.3 }, " } else { "" };
+    let first = if dice.chance(80) {
+        format!("{{ linear = {hidden} }}, \"{activation}\", {dropout}")
+    } else {
+        String::new()
+    };
+    let optimizers = [
+        "{ sgd = { lr = 0.05 } }",
+        "{ sgd = { lr = 0.005, momentum = 0.9, nesterov = true } }",
+        "{ adam = { lr = 0.01 } }",
+        "{ adamw = { lr = 0.01 } }",
+    ];
+    let optimizer = dice.pick(&optimizers).unwrap_or_default();
+    let schedules = ["\"constant\"", "{ cosine = { warmup_steps = 2 } }"];
+    let schedule = dice.pick(&schedules).unwrap_or_default();
+    let clip = if dice.chance(40) { "clip_norm = 0.4\n" } else { "" };
+    let evaluate = dice.between(0, 3);
+    let evaluate = if evaluate > 0 { format!("evaluate_every = {evaluate}\n") } else { String::new() };
+    let wire = dice.pick(&["f32", "bf16"]).unwrap_or_default();
+    let save_every = dice.between(1, 4);
+    format!(
+        "seed = {seed}\n[data]\ntrain = \"rows.csv\"\ntarget = \"y\"\n\
+         [model]\nloss = \"{loss}\"\nlayers = [{first}{{ linear = {outputs} }}]\n\
+         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}\
+         [cluster]\nshards = {shards}\nwire = \"{wire}\"\n[checkpoint]\nevery_steps = {save_every}\n"
+    )
+}

@@ -1,0 +1,222 @@
+//! What a worker's process does around the pure session: joining, heartbeats, computing.
+
+use lockstep_core::gradient::Step;
+use lockstep_core::tree::Tree;
+use lockstep_proto::message::{Down, FromWorker, Hello, Outcome, Ready, ToWorker, Up};
+use lockstep_worker::compute;
+use lockstep_worker::session::{Input, Job, Output, Session};
+
+use super::host::State;
+use super::invariants::Verdict;
+use super::network::{Link, Plane, ToHost, ToHub};
+use super::world::{Errand, Event, World};
+
+impl World {
+    pub(super) fn errand(&mut self, host: usize, incarnation: u32, errand: Errand) -> Verdict {
+        let process = &self.hosts[host];
+        if process.incarnation != incarnation {
+            return Ok(());
+        }
+        let link = match &errand {
+            Errand::Connect => {
+                self.connect(host);
+                return Ok(());
+            }
+            Errand::Heartbeat(link)
+            | Errand::Open(link)
+            | Errand::Ready(link)
+            | Errand::Compute(link, _)
+            | Errand::Evaluate(link, ..)
+            | Errand::Computed(link, _) => *link,
+        };
+        if process.link() != Some(link) {
+            return Ok(());
+        }
+        match errand {
+            Errand::Connect => {}
+            Errand::Heartbeat(_) => {
+                self.send_up(link, ToHub::Control(FromWorker::Heartbeat));
+                self.heartbeat(host, link);
+            }
+            Errand::Open(_) => {
+                if let Some(session) = self.network.get(link).session {
+                    self.send_up(link, ToHub::Tensors(Up::Open(session)));
+                }
+            }
+            Errand::Ready(_) => {
+                let ready = Ready { fingerprint: process.fingerprint, threads: 1 };
+                self.send_up(link, ToHub::Control(FromWorker::Ready(ready)));
+            }
+            Errand::Compute(_, job) => self.compute(host, link, &job)?,
+            Errand::Evaluate(_, step, weights, pieces) => {
+                let mut all = Vec::new();
+                for piece in pieces {
+                    let (sums, rows) = self.case.evaluate(&weights, piece);
+                    self.invariants.rows.evaluated(step, piece, rows);
+                    all.push((piece, sums));
+                }
+                self.session(host, link, Input::Evaluated(all))?;
+            }
+            Errand::Computed(_, input) => self.session(host, link, input)?,
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, host: usize) {
+        let process = &mut self.hosts[host];
+        if !matches!(process.state, State::Away) {
+            return;
+        }
+        let incarnation = process.incarnation;
+        if self.hub.cluster.is_none() {
+            let delay = self.dice.millis(100, 1000);
+            return self.after(delay, Event::Host(host, incarnation, Errand::Connect));
+        }
+        let link = self.network.open(host, incarnation, self.hub.life());
+        process.state = State::Knocking(link);
+        let hello = Hello {
+            protocol: process.protocol,
+            name: process.name.clone(),
+            host: format!("host-{host}"),
+            pid: incarnation,
+            numerics: "virtual/none/1".into(),
+        };
+        self.send_up(link, ToHub::Control(FromWorker::Hello(hello)));
+        self.heartbeat(host, link);
+    }
+
+    fn heartbeat(&mut self, host: usize, link: Link) {
+        let pause = std::time::Duration::from_millis(self.case.run.cluster.heartbeat_ms);
+        let incarnation = self.hosts[host].incarnation;
+        self.after(pause, Event::Host(host, incarnation, Errand::Heartbeat(link)));
+    }
+
+    pub(super) fn send_up(&mut self, link: Link, message: ToHub) {
+        let at = self.network.up(self.now, link, &message, &mut self.dice);
+        self.at(at, Event::ToHub(link, message));
+    }
+
+    pub(super) fn at_host(&mut self, link: Link, message: ToHost) -> Verdict {
+        let connection = self.network.get(link);
+        let (host, incarnation) = (connection.host, connection.incarnation);
+        if connection.host_gone || self.network.loses_down(link, &message) {
+            return Ok(());
+        }
+        let process = &mut self.hosts[host];
+        if process.incarnation != incarnation || process.link() != Some(link) {
+            return Ok(());
+        }
+        let input = match message {
+            ToHost::Eof(_) => {
+                self.drop_link(link);
+                return Ok(());
+            }
+            ToHost::Tensors(down) => {
+                let queued = &mut self.network.get(link).queued;
+                match &down {
+                    Down::Weights(weights) if weights.exact => queued.1 -= 1,
+                    Down::Weights(_) => queued.0 -= 1,
+                    Down::Grant { .. } => {}
+                }
+                Input::Tensors(down)
+            }
+            ToHost::Control(ToWorker::Assign(assign)) => Input::Assign(assign),
+            ToHost::Control(ToWorker::Evaluate(evaluate)) => Input::Evaluate(evaluate),
+            ToHost::Control(ToWorker::Accepted) => return Ok(()),
+            ToHost::Control(ToWorker::Welcome(welcome)) => {
+                let wire = self.case.run.cluster.wire;
+                let session = Session::new(self.case.chunks.clone(), wire, welcome.window);
+                process.state = State::Inside(link, Box::new(session));
+                for errand in [Errand::Open(link), Errand::Ready(link)] {
+                    let delay = self.dice.millis(0, 300);
+                    self.after(delay, Event::Host(host, incarnation, errand));
+                }
+                return Ok(());
+            }
+            ToHost::Control(ToWorker::Refused(refused)) => {
+                self.tally.count(format!("worker refused: {:?}", refused.reason));
+                self.drop_link(link);
+                if !refused.reason.may_return() {
+                    self.hosts[host].state = State::Exited;
+                }
+                return Ok(());
+            }
+            ToHost::Control(ToWorker::End(end)) => {
+                self.drop_link(link);
+                if end.outcome == Outcome::Finished {
+                    self.hosts[host].state = State::Exited;
+                }
+                return Ok(());
+            }
+        };
+        self.session(host, link, input)
+    }
+
+    /// The worker leaves a connection and tries again later.
+    pub(super) fn drop_link(&mut self, link: Link) {
+        let connection = self.network.get(link);
+        let host = connection.host;
+        if std::mem::replace(&mut connection.host_gone, true) {
+            return;
+        }
+        self.send_up(link, ToHub::Eof(Plane::Control));
+        self.send_up(link, ToHub::Eof(Plane::Tensors));
+        let process = &mut self.hosts[host];
+        if process.link() == Some(link) {
+            process.state = State::Away;
+            let (incarnation, delay) = (process.incarnation, self.dice.millis(50, 1000));
+            self.after(delay, Event::Host(host, incarnation, Errand::Connect));
+        }
+    }
+
+    /// Hands the session an input and performs what comes out.
+    fn session(&mut self, host: usize, link: Link, input: Input) -> Verdict {
+        let process = &mut self.hosts[host];
+        let (incarnation, slowness) = (process.incarnation, process.slowness);
+        let State::Inside(_, session) = &mut process.state else { return Ok(()) };
+        session.handle(input).map_err(|misfit| format!("an honest coordinator was doubted: {misfit}"))?;
+        let outputs: Vec<Output> = std::iter::from_fn(|| session.poll_output()).collect();
+        for output in outputs {
+            match output {
+                Output::Control(message) => self.send_up(link, ToHub::Control(message)),
+                Output::Tensors(message) => self.send_up(link, ToHub::Tensors(message)),
+                Output::Compute(job) => {
+                    let delay = self.dice.millis(0, slowness);
+                    self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
+                }
+                Output::Evaluate { step, weights, pieces } => {
+                    let delay = self.dice.millis(0, slowness);
+                    let errand = Errand::Evaluate(link, step, weights, pieces);
+                    self.after(delay, Event::Host(host, incarnation, errand));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The real arithmetic; its chunks come out one after the other in virtual time.
+    fn compute(&mut self, host: usize, link: Link, job: &Job) -> Verdict {
+        let case = self.case.clone();
+        let process = &mut self.hosts[host];
+        let tree = Tree::new(case.run.cluster.shards);
+        let mut microbatches = Vec::new();
+        for shard in job.nodes.iter().flat_map(|node| node.shards()).filter(|shard| *shard < tree.shards()) {
+            let rows = case.rows(&mut process.order, job.step, shard);
+            microbatches.push(case.microbatch(&rows, shard));
+            self.invariants.rows.computed(job.step, shard, rows)?;
+        }
+        let step = Step { seed: case.run.seed, step: job.step, tree, wire: case.run.cluster.wire };
+        let mut inputs = Vec::new();
+        compute::run(&mut process.engine, &case.chunks, step, job, &mut microbatches, |gradient| {
+            inputs.push(Input::Chunk(gradient));
+        });
+        inputs.push(Input::Done);
+        let (incarnation, slowness) = (process.incarnation, process.slowness);
+        let mut at = self.now;
+        for input in inputs {
+            at += self.dice.millis(0, 1 + slowness / 8);
+            self.at(at, Event::Host(host, incarnation, Errand::Computed(link, input)));
+        }
+        Ok(())
+    }
+}
