@@ -23,7 +23,7 @@ fn a_run_file() {
     );
     assert_eq!(found["layers"][2]["outputs"], 64);
     let text = stdout(&["inspect", &example("digits.toml")]);
-    assert!(text.contains("17,226") && text.contains("layers.2 linear"), "{text}");
+    assert!(text.contains("17,226") && text.contains("layers.2 (linear"), "{text}");
 }
 
 #[test]

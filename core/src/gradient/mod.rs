@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use crate::Float;
 use crate::model::{Batch, Microbatch, Model, Workspace};
+use crate::ops::room;
 use crate::run::spec::Wire;
 use crate::threads::Threads;
 use crate::tree::{Node, Tree};
@@ -55,7 +56,7 @@ pub struct NodeGradient<T> {
 struct Place<T> {
     shard: u32,
     workspace: Workspace<T>,
-    /// The layer at hand of the shard's own gradient.
+    /// The layer at hand of the shard's own gradient; only grows.
     sums: Vec<T>,
     loss: f64,
 }
@@ -128,9 +129,9 @@ impl<T: Float> Engine<T> {
         for layer in (0..model.layers()).rev() {
             let range = model.parameters(layer);
             threads.each(places, |place| {
-                place.sums.resize(range.len(), T::zero());
-                place.workspace.backward_layer(model, layer, weights, &mut place.sums);
-                step.round(Node::leaf(place.shard), &mut place.sums);
+                let sums = room(&mut place.sums, range.len());
+                place.workspace.backward_layer(model, layer, weights, sums);
+                step.round(Node::leaf(place.shard), sums);
             });
             if range.is_empty() {
                 continue;

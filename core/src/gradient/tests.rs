@@ -26,6 +26,31 @@ fn model(loss: Loss, target: Target) -> Model {
     Model::new(&spec::Model { loss, layers }, &[3, 4], target).unwrap()
 }
 
+/// Windows, a residual block at the first trained layer and one whose input gradient goes on.
+fn pictures(target: usize) -> Model {
+    let window = |kernel, stride, padding| spec::Window { kernel, stride, padding };
+    let conv = |channels, stride| Layer::Conv2d {
+        channels,
+        window: window(3, stride, 1),
+        bias: true,
+        init: Init::Torch,
+    };
+    let layers = vec![
+        Layer::Residual(vec![conv(1, 1), Layer::Activation(Activation::Gelu)]),
+        conv(4, 1),
+        Layer::Activation(Activation::Relu),
+        Layer::MaxPool(window(2, 1, 0)),
+        Layer::Residual(vec![Layer::LayerNorm { eps: 1e-5 }, Layer::Dropout(0.25), conv(4, 1)]),
+        Layer::AvgPool(window(2, 1, 1)),
+        conv(5, 2),
+        Layer::GlobalAvgPool,
+        Layer::Flatten,
+        Layer::Linear { outputs: target, bias: true, init: Init::Torch },
+    ];
+    let spec = spec::Model { loss: Loss::CrossEntropy, layers };
+    Model::new(&spec, &[1, 3, 4], Target::Classes(target)).unwrap()
+}
+
 /// Shard s has s + 1 rows, but the third none.
 fn microbatches<T: Float>(model: &Model, classes: bool) -> Vec<Microbatch<T>> {
     let mut random = stream(5, Purpose::Fingerprint, 0, 0, 0);
@@ -68,17 +93,21 @@ fn gradients<T: Float>(
 /// has the same bits, once its nodes are summed in the tree.
 #[test]
 fn any_cut_of_the_tree_gives_the_same_root() {
-    let model = model(Loss::CrossEntropy, Target::Classes(4));
+    any_cut(&model(Loss::CrossEntropy, Target::Classes(4)));
+    any_cut(&pictures(4));
+}
+
+fn any_cut(model: &Model) {
     let weights = model.initial_parameters(1);
     let tree = Tree::new(SHARDS);
     for wire in [Wire::F32, Wire::Bf16] {
-        let (_, summary, root) = gradients(&model, wire, &weights, &[tree.root()], 1).pop().unwrap();
+        let (_, summary, root) = gradients(model, wire, &weights, &[tree.root()], 1).pop().unwrap();
         assert_eq!(summary.rows, 1 + 2 + 4 + 5 + 6);
         let cuts: [&[u32]; 4] = [&[0, 6], &[0, 4, 6], &[0, 2, 4, 5, 6], &[0, 3, 6]];
         for cut in cuts {
             for threads in [1, 3] {
                 let nodes: Vec<Node> = cut.windows(2).flat_map(|ends| tree.cover(ends[0]..ends[1])).collect();
-                let parts = gradients(&model, wire, &weights, &nodes, threads);
+                let parts = gradients(model, wire, &weights, &nodes, threads);
                 let sum = combine(step(wire), tree.root(), &parts).unwrap();
                 assert_eq!(sum.0, summary, "{cut:?}");
                 assert_eq!(sum.1, root, "{wire:?} {cut:?} on {threads} threads");
@@ -123,9 +152,9 @@ fn the_gradient_agrees_with_finite_differences() {
         (Loss::MeanSquaredError, Target::Values(3)),
         (Loss::Huber { delta: 0.7 }, Target::Values(2)),
     ];
-    for (kind, target) in losses {
-        let classes = matches!(target, Target::Classes(_));
-        let model = model(kind, target);
+    let models = losses.map(|(kind, target)| (model(kind, target), matches!(target, Target::Classes(_))));
+    for (model, classes) in models.into_iter().chain([(pictures(4), true)]) {
+        let kind = model.loss();
         let mut weights: Vec<f64> = model.initial_parameters(2).into_iter().map(f64::from).collect();
         let mut engine = Engine::new(model.clone(), Threads::one());
         let mut sums = Vec::new();
@@ -153,13 +182,17 @@ fn the_gradient_agrees_with_finite_differences() {
 
 #[test]
 fn f32_agrees_with_f64() {
-    let model = model(Loss::CrossEntropy, Target::Classes(4));
+    narrow_agrees_with_wide(&model(Loss::CrossEntropy, Target::Classes(4)));
+    narrow_agrees_with_wide(&pictures(4));
+}
+
+fn narrow_agrees_with_wide(model: &Model) {
     let weights = model.initial_parameters(2);
     let exact: Vec<f64> = weights.iter().copied().map(f64::from).collect();
     let root = [Tree::new(SHARDS).root()];
     // The rows are drawn in f64 and rounded, so the two see rows that differ by half a unit.
-    let (_, _, single) = gradients(&model, Wire::F32, &weights, &root, 1).pop().unwrap();
-    let (_, _, double) = gradients(&model, Wire::F32, &exact, &root, 1).pop().unwrap();
+    let (_, _, single) = gradients(model, Wire::F32, &weights, &root, 1).pop().unwrap();
+    let (_, _, double) = gradients(model, Wire::F32, &exact, &root, 1).pop().unwrap();
     let scale = double.iter().fold(0.0f64, |most, sum| most.max(sum.abs()));
     for (single, double) in single.iter().zip(&double) {
         assert!((f64::from(*single) - double).abs() <= 1e-5 * scale);

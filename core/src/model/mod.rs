@@ -1,17 +1,27 @@
 //! The network: its layers with their shapes, and where their parameters lie in the flat vector.
 
+mod build;
 mod shapes;
+#[cfg(test)]
+mod tests;
 mod workspace;
 
 use std::ops::Range;
 
 use crate::layout::Layout;
-use crate::run::spec::{self, Activation, Init, Loss};
+use crate::ops::conv2d::{Conv2d, Pooled};
+use crate::ops::layer_norm::LayerNorm;
+use crate::ops::window::Window;
+use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
 pub use workspace::{Batch, Labels, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.
+///
+/// Layers are flat: a residual block is a fork, its layers and a join, so that forward and backward go
+/// through a single list. PyTorch's names still show the nesting: the first layer of a block that is
+/// layer 3 has `layers.3.0.weight`, as in an `nn.Sequential` whose forward adds its input.
 #[derive(Clone, Debug)]
 pub struct Model {
     layers: Vec<Layer>,
@@ -24,60 +34,71 @@ pub struct Model {
 /// One layer: what it does to rows of `inputs` values, giving rows of `outputs`.
 #[derive(Clone, Debug)]
 struct Layer {
+    /// As errors name it; of several that are computed as one, all names.
+    name: String,
     operation: Operation,
     inputs: usize,
     outputs: usize,
-    /// The layer's part of the parameter vector; empty without parameters.
+    /// The layer's part of the parameter vector, weights before biases; empty without parameters.
     parameters: Range<usize>,
+    /// How many of them are weights.
+    weights: usize,
+}
+
+/// What a layer costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Of the run file's layers it is or belongs to, such as `layers.3 (linear = 10)`.
+    pub name: String,
+    /// Values in a row before it.
+    pub inputs: usize,
+    /// Values in a row after it.
+    pub outputs: usize,
+    /// Its part of the parameter vector.
+    pub parameters: usize,
+    /// Multiplications with an addition for one row, forward.
+    pub multiply_adds: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    /// W \[outputs, inputs\] lies first, then b \[outputs\] if there is one.
-    Linear {
-        bias: bool,
-        init: Init,
+    /// W \[outputs, inputs\]
+    Linear(Init),
+    /// W \[outputs, channels, kernel, kernel\]
+    Conv2d(Conv2d, Init),
+    /// The same, and max_pool at once.
+    Pooled(Pooled, Init),
+    LayerNorm(LayerNorm),
+    MaxPool(Window),
+    AvgPool(Window),
+    GlobalAvgPool {
+        pixels: usize,
+        channels: usize,
     },
     Flatten,
+    /// Pictures from channels first to last, or back: rows of \[lines, columns\] to \[columns, lines\].
+    Transpose {
+        lines: usize,
+        columns: usize,
+    },
     Dropout(f64),
     Activation(Activation),
+    /// Its input goes on to the next layer and to its join.
+    Fork,
+    /// Adds the input of the fork with this number.
+    Join {
+        fork: usize,
+    },
 }
 
 impl Model {
-    /// Checks that the layers fit the rows, each other and the loss.
-    ///
-    /// `sample` is the shape of one row, such as \[64\] or \[28, 28\].
-    pub fn new(model: &spec::Model, sample: &[usize], target: Target) -> Result<Self, ShapeError> {
-        let shapes = shapes::check(model, sample, target)?;
-        let mut layout = Layout::default();
-        let mut layers = Vec::with_capacity(model.layers.len());
-        for (index, layer) in model.layers.iter().enumerate() {
-            let (inputs, outputs) = (shapes[index], shapes[index + 1]);
-            let start = layout.len();
-            let operation = match *layer {
-                spec::Layer::Linear { bias, init, .. } => {
-                    layout.push(index, format!("layers.{index}.weight"), &[outputs, inputs]);
-                    if bias {
-                        layout.push(index, format!("layers.{index}.bias"), &[outputs]);
-                    }
-                    Operation::Linear { bias, init }
-                }
-                spec::Layer::Flatten => Operation::Flatten,
-                spec::Layer::Dropout(rate) => Operation::Dropout(rate),
-                spec::Layer::Activation(activation) => Operation::Activation(activation),
-            };
-            layers.push(Layer { operation, inputs, outputs, parameters: start..layout.len() });
-        }
-        let (inputs, outputs) = (shapes[0], shapes[model.layers.len()]);
-        Ok(Self { layers, layout, loss: model.loss, inputs, outputs })
-    }
-
     /// Where each tensor lies in the parameter vector.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// How many layers there are.
+    /// How many layers there are, as they are computed: some of the run file's are several, some are one
+    /// with the layer before.
     pub fn layers(&self) -> usize {
         self.layers.len()
     }
@@ -102,16 +123,25 @@ impl Model {
         self.outputs
     }
 
-    /// Multiplications with an addition for one row: (forward, forward and backward). Backward leaves
-    /// out the input gradient of the first layer that has parameters, which nobody needs.
+    /// Multiplications with an addition for one row: (forward, forward and backward), those of products
+    /// alone. Backward leaves out the input gradient of the first layer that has parameters, which nobody
+    /// needs.
     pub fn multiply_adds(&self) -> (u64, u64) {
-        let products = self.layers.iter().enumerate().filter_map(|(index, layer)| match layer.operation {
-            Operation::Linear { .. } => Some((index, (layer.inputs * layer.outputs) as u64)),
-            _ => None,
-        });
         let first = self.first_trained();
-        products.fold((0, 0), |(forward, both), (index, product)| {
+        let products = self.layers.iter().map(Layer::multiply_adds);
+        products.enumerate().fold((0, 0), |(forward, both), (index, product)| {
             (forward + product, both + if index == first { 2 * product } else { 3 * product })
+        })
+    }
+
+    /// What each layer costs, in the order in which they are computed.
+    pub fn costs(&self) -> impl Iterator<Item = Cost> {
+        self.layers.iter().map(|layer| Cost {
+            name: layer.name.clone(),
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            parameters: layer.parameters.len(),
+            multiply_adds: layer.multiply_adds(),
         })
     }
 
@@ -124,17 +154,41 @@ impl Model {
     pub fn initial_parameters(&self, seed: u64) -> Vec<f32> {
         let mut parameters = vec![0.0; self.layout.len()];
         let mut tensor = 0;
-        for layer in &self.layers {
-            let Operation::Linear { bias, init } = layer.operation else { continue };
-            let (weight, rest) =
-                parameters[layer.parameters.clone()].split_at_mut(layer.inputs * layer.outputs);
-            crate::init::weight(init, seed, tensor, layer.inputs, layer.outputs, weight);
+        for layer in self.layers.iter().filter(|layer| !layer.parameters.is_empty()) {
+            let (weights, biases) = parameters[layer.parameters.clone()].split_at_mut(layer.weights);
+            let (init, fan_in, fan_out) = match layer.operation {
+                Operation::Linear(init) => (init, layer.inputs, layer.outputs),
+                // A weight takes part in as many outputs as there are under the window.
+                Operation::Conv2d(Conv2d { window, outputs }, init)
+                | Operation::Pooled(Pooled { conv: Conv2d { window, outputs }, .. }, init) => {
+                    (init, window.area(), outputs * window.kernel * window.kernel)
+                }
+                _ => {
+                    weights.fill(1.0);
+                    tensor += 2;
+                    continue;
+                }
+            };
+            crate::init::weight(init, seed, tensor, fan_in, fan_out, weights);
             tensor += 1;
-            if bias {
-                crate::init::bias(init, seed, tensor, layer.inputs, rest);
+            if !biases.is_empty() {
+                crate::init::bias(init, seed, tensor, fan_in, biases);
                 tensor += 1;
             }
         }
         parameters
+    }
+}
+
+impl Layer {
+    /// Those of products, for one row.
+    fn multiply_adds(&self) -> u64 {
+        match self.operation {
+            Operation::Linear(_) => (self.inputs * self.outputs) as u64,
+            Operation::Conv2d(conv, _) | Operation::Pooled(Pooled { conv, .. }, _) => {
+                (conv.window.area() * conv.window.places() * conv.outputs) as u64
+            }
+            _ => 0,
+        }
     }
 }

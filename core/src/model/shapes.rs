@@ -1,6 +1,6 @@
 //! Whether layers fit the rows, each other and the loss.
 
-use crate::run::spec::{Layer, Loss, Model};
+use crate::run::spec::{Layer, Loss, Window};
 
 /// What a row's target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Target {
     Values(usize),
 }
 
-/// A layer that does not fit.
+/// A layer that does not fit. Layers are named as in the run file, such as `layers.3 (linear = 10)`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// A run without layers.
@@ -24,17 +24,57 @@ pub enum ShapeError {
     NoParameters,
     /// Linear on rows of several dimensions.
     #[error(
-        "layers.{index} ({layer}) takes rows of one dimension, but {before} gives {shape:?}: put \"flatten\" between them"
+        "{layer} takes rows of one dimension, but {before} gives {shape:?}: put \"flatten\" between them"
     )]
     NotFlat {
-        /// Counted from 0.
-        index: usize,
-        /// As in the run file.
+        /// The layer.
         layer: String,
         /// The layer or the data before it.
         before: String,
         /// What it gives.
         shape: Vec<usize>,
+    },
+    /// A window on rows that are no pictures.
+    #[error("{layer} takes pictures, [channels, height, width], but {before} gives {shape:?}")]
+    NotPicture {
+        /// The layer.
+        layer: String,
+        /// The layer or the data before it.
+        before: String,
+        /// What it gives.
+        shape: Vec<usize>,
+    },
+    /// A window that is larger than the picture.
+    #[error(
+        "{layer} has a window of {kernel} x {kernel}, but {before} gives {shape:?}, which with a padding of {padding} is smaller"
+    )]
+    Window {
+        /// The layer.
+        layer: String,
+        /// Side of the window.
+        kernel: usize,
+        /// Pixels beyond each edge.
+        padding: usize,
+        /// The layer or the data before it.
+        before: String,
+        /// What it gives.
+        shape: Vec<usize>,
+    },
+    /// A residual block that changes the shape.
+    #[error(
+        "{layer} adds its input to its layers' output, so both must have one shape, but {before} gives {shape:?} and {last} gives {output:?}"
+    )]
+    Residual {
+        /// The block.
+        layer: String,
+        /// The layer or the data before it.
+        before: String,
+        /// What it gives.
+        shape: Vec<usize>,
+        /// The last layer of the block.
+        last: String,
+        /// What it gives.
+        output: Vec<usize>,
     },
     /// The outputs do not fit the loss and the target.
     #[error(
@@ -63,52 +103,85 @@ pub enum ShapeError {
         target: String,
     },
     /// A product or a sum of sizes that no machine can hold.
-    #[error("layers.{index} ({layer}) has more parameters than can be counted")]
+    #[error("{layer} has more parameters or values than can be counted")]
     TooLarge {
-        /// Counted from 0.
-        index: usize,
-        /// As in the run file.
+        /// The layer.
         layer: String,
     },
 }
 
-/// The width of the rows before each layer, and after the last.
-pub(super) fn check(model: &Model, sample: &[usize], target: Target) -> Result<Vec<usize>, ShapeError> {
-    if model.layers.is_empty() {
-        return Err(ShapeError::NoLayers);
-    }
-    let mut shape = sample.to_vec();
-    let mut widths = vec![width(&shape)];
-    let mut before = "the data".to_owned();
-    let mut parameters = 0usize;
-    for (index, layer) in model.layers.iter().enumerate() {
-        let name = name(layer);
-        match layer {
-            Layer::Linear { outputs, .. } => {
-                let [inputs] = shape[..] else {
-                    return Err(ShapeError::NotFlat { index, layer: name, before, shape });
-                };
-                let weights = inputs.checked_mul(*outputs).and_then(|n| n.checked_add(*outputs));
-                parameters = weights
-                    .and_then(|n| parameters.checked_add(n))
-                    .filter(|n| *n <= usize::MAX >> 16)
-                    .ok_or(ShapeError::TooLarge { index, layer: name.clone() })?;
-                shape = vec![*outputs];
-            }
-            Layer::Flatten => shape = vec![width(&shape)],
-            Layer::Dropout(_) | Layer::Activation(_) => {}
+/// The shape of what a layer gives for rows of `shape`, which come from `before`.
+pub(super) fn output(
+    layer: &Layer,
+    name: &str,
+    before: &str,
+    shape: &[usize],
+) -> Result<Vec<usize>, ShapeError> {
+    let (name, before) = (|| name.to_owned(), || before.to_owned());
+    let pixels = || {
+        picture(shape).ok_or_else(|| ShapeError::NotPicture {
+            layer: name(),
+            before: before(),
+            shape: shape.to_vec(),
+        })
+    };
+    let slide = |Window { kernel, stride, padding }: Window| {
+        let [channels, height, width] = pixels()?;
+        let places = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
+        match (places(height), places(width)) {
+            (Some(lines), Some(columns)) => Ok([channels, lines, columns]),
+            _ => Err(ShapeError::Window {
+                layer: name(),
+                kernel,
+                padding,
+                before: before(),
+                shape: shape.to_vec(),
+            }),
         }
-        widths.push(width(&shape));
-        before = format!("layers.{index} ({name})");
-    }
-    if parameters == 0 {
-        return Err(ShapeError::NoParameters);
-    }
-    check_loss(model.loss, width(&shape), target, before)?;
-    Ok(widths)
+    };
+    let too_large = || ShapeError::TooLarge { layer: name() };
+    let countable = |sizes: &[usize]| {
+        let product = sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
+        product.filter(|all| *all <= usize::MAX >> 16).map(|_| ()).ok_or_else(too_large)
+    };
+    Ok(match *layer {
+        Layer::Linear { outputs, .. } => {
+            let [inputs] = shape[..] else {
+                return Err(ShapeError::NotFlat { layer: name(), before: before(), shape: shape.to_vec() });
+            };
+            countable(&[inputs, outputs])?;
+            vec![outputs]
+        }
+        Layer::Conv2d { channels, window, .. } => {
+            let [inputs, lines, columns] = slide(window)?;
+            countable(&[inputs, window.kernel, window.kernel, channels])?;
+            countable(&[channels, lines, columns])?;
+            vec![channels, lines, columns]
+        }
+        Layer::MaxPool(window) | Layer::AvgPool(window) => {
+            let output = slide(window)?;
+            countable(&output)?;
+            output.to_vec()
+        }
+        Layer::GlobalAvgPool => vec![pixels()?[0], 1, 1],
+        Layer::Flatten => vec![width(shape)],
+        Layer::Dropout(_) | Layer::Activation(_) | Layer::LayerNorm { .. } | Layer::Residual(_) => {
+            shape.to_vec()
+        }
+    })
 }
 
-fn check_loss(loss: Loss, outputs: usize, target: Target, last: String) -> Result<(), ShapeError> {
+/// Rows as pictures \[channels, height, width\], none of them 0; two dimensions are one channel.
+pub(super) fn picture(shape: &[usize]) -> Option<[usize; 3]> {
+    let picture = match *shape {
+        [height, width] => [1, height, width],
+        [channels, height, width] => [channels, height, width],
+        _ => return None,
+    };
+    (!picture.contains(&0)).then_some(picture)
+}
+
+pub(super) fn check_loss(loss: Loss, outputs: usize, target: Target, last: String) -> Result<(), ShapeError> {
     let loss_name = loss.name();
     let wrong = |needed| ShapeError::Target { loss: loss_name, needed, target: words(target) };
     let needed = match (loss, target) {
@@ -127,7 +200,7 @@ fn check_loss(loss: Loss, outputs: usize, target: Target, last: String) -> Resul
     Err(ShapeError::Outputs { last, outputs, loss: loss_name, target: words(target), needed })
 }
 
-fn width(shape: &[usize]) -> usize {
+pub(super) fn width(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
@@ -139,9 +212,15 @@ fn words(target: Target) -> String {
     }
 }
 
-fn name(layer: &Layer) -> String {
+pub(super) fn name(layer: &Layer) -> String {
     match layer {
         Layer::Linear { outputs, .. } => format!("linear = {outputs}"),
+        Layer::Conv2d { channels, .. } => format!("conv2d = {channels}"),
+        Layer::MaxPool(window) => format!("max_pool = {}", window.kernel),
+        Layer::AvgPool(window) => format!("avg_pool = {}", window.kernel),
+        Layer::GlobalAvgPool => "global_avg_pool".to_owned(),
+        Layer::LayerNorm { .. } => "layer_norm".to_owned(),
+        Layer::Residual(_) => "residual".to_owned(),
         Layer::Flatten => "flatten".to_owned(),
         Layer::Dropout(rate) => format!("dropout = {rate}"),
         Layer::Activation(activation) => activation.name().to_owned(),
@@ -151,25 +230,35 @@ fn name(layer: &Layer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::spec::{Activation, Init};
+    use crate::model::Model;
+    use crate::run::spec::{self, Activation, Init};
 
     fn linear(outputs: usize) -> Layer {
         Layer::Linear { outputs, bias: true, init: Init::Torch }
     }
 
+    fn conv(channels: usize, kernel: usize, stride: usize, padding: usize) -> Layer {
+        let window = Window { kernel, stride, padding };
+        Layer::Conv2d { channels, window, bias: true, init: Init::Torch }
+    }
+
+    /// The widths of the rows after each layer.
     fn checked(
         layers: Vec<Layer>,
         loss: Loss,
         sample: &[usize],
         target: Target,
     ) -> Result<Vec<usize>, String> {
-        check(&Model { loss, layers }, sample, target).map_err(|problem| problem.to_string())
+        let model = Model::new(&spec::Model { loss, layers }, sample, target);
+        model
+            .map(|model| model.layers.iter().map(|layer| layer.outputs).collect())
+            .map_err(|problem| problem.to_string())
     }
 
     #[test]
     fn widths_between_layers() {
         let layers = vec![Layer::Flatten, linear(5), Layer::Activation(Activation::Relu), linear(3)];
-        assert_eq!(checked(layers, Loss::CrossEntropy, &[4, 2], Target::Classes(3)), Ok(vec![8, 8, 5, 5, 3]));
+        assert_eq!(checked(layers, Loss::CrossEntropy, &[4, 2], Target::Classes(3)), Ok(vec![8, 5, 5, 3]));
     }
 
     #[test]
@@ -194,5 +283,40 @@ mod tests {
         assert!(checked(vec![linear(usize::MAX / 2)], Loss::CrossEntropy, &[8], classes).is_err());
         assert!(checked(vec![], Loss::CrossEntropy, &[8], classes).is_err());
         assert!(checked(vec![Layer::Flatten], Loss::CrossEntropy, &[3], classes).is_err());
+    }
+
+    #[test]
+    fn pictures_that_do_not_fit() {
+        let classes = Target::Classes(3);
+        let problem =
+            |layers, sample: &[usize]| checked(layers, Loss::CrossEntropy, sample, classes).unwrap_err();
+        assert_eq!(
+            problem(vec![linear(3), conv(8, 3, 1, 1)], &[6]),
+            "layers.1 (conv2d = 8) takes pictures, [channels, height, width], but layers.0 (linear = 3) gives [3]"
+        );
+        assert_eq!(
+            problem(vec![conv(8, 3, 2, 0), conv(4, 5, 1, 1)], &[1, 6, 6]),
+            "layers.1 (conv2d = 4) has a window of 5 x 5, but layers.0 (conv2d = 8) gives [8, 2, 2], which with a padding of 1 is smaller"
+        );
+        assert_eq!(
+            problem(vec![Layer::Residual(vec![conv(2, 3, 1, 1), conv(4, 3, 1, 1)])], &[2, 6, 6]),
+            "layers.0 (residual) adds its input to its layers' output, so both must have one shape, but the data gives [2, 6, 6] and layers.0.1 (conv2d = 4) gives [4, 6, 6]"
+        );
+        assert_eq!(
+            problem(vec![Layer::Residual(vec![linear(3)])], &[2, 6]),
+            "layers.0.0 (linear = 3) takes rows of one dimension, but the data gives [2, 6]: put \"flatten\" between them"
+        );
+        assert_eq!(
+            problem(vec![Layer::GlobalAvgPool, linear(3)], &[2, 6, 6]),
+            "layers.1 (linear = 3) takes rows of one dimension, but layers.0 (global_avg_pool) gives [2, 1, 1]: put \"flatten\" between them"
+        );
+        let most = 1 << 24;
+        let wide = vec![conv(most, 1, 1, 0), conv(most, 1 << 16, 1, 1 << 16)];
+        assert_eq!(
+            problem(wide, &[1, 1, 1]),
+            "layers.1 (conv2d = 16777216) has more parameters or values than can be counted"
+        );
+        assert!(checked(vec![conv(most, 1, 1, 1 << 16)], Loss::CrossEntropy, &[9, 9], classes).is_err());
+        assert!(checked(vec![Layer::GlobalAvgPool], Loss::CrossEntropy, &[3, 0, 4], classes).is_err());
     }
 }

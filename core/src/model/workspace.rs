@@ -2,8 +2,13 @@
 
 use crate::Float;
 use crate::model::{Layer, Model, Operation};
-use crate::ops::{activation, dropout, linear, loss};
+use crate::ops::conv2d::pooled;
+use crate::ops::{
+    activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
+    transpose,
+};
 use crate::random::{Purpose, stream};
+use crate::simd;
 
 /// Which microbatch: names its random streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +66,23 @@ pub struct Workspace<T> {
     slots: Vec<Vec<T>>,
     /// The slot that holds a layer's output.
     outputs: Vec<usize>,
-    /// A factor for each value, for each dropout layer; empty for the others.
-    masks: Vec<Vec<T>>,
-    /// dL/d(output of the layer at hand), and what becomes dL/d(its input).
+    /// What a layer's forward pass leaves for its backward pass.
+    kept: Vec<Kept<T>>,
+    /// Room on the side of convolutions.
+    scratch: conv2d::Scratch<T>,
+    /// dL/d(output of the layer at hand), and room for dL/d(its input); both only grow.
     gradient: Vec<T>,
     previous: Vec<T>,
     losses: Vec<f64>,
     labels: Labels<T>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kept<T> {
+    /// Dropout's factors, layer_norm's statistics; for a fork, dL/d(output of its join).
+    values: Vec<T>,
+    /// Where max_pool found its values, also that of a convolution.
+    taps: Vec<u32>,
 }
 
 impl<T: Float> Workspace<T> {
@@ -79,11 +94,11 @@ impl<T: Float> Workspace<T> {
             .layers
             .iter()
             .map(|layer| {
-                if !(layer.in_place() && (overwritable || matches!(layer.operation, Operation::Flatten))) {
+                let passes = matches!(layer.operation, Operation::Flatten | Operation::Fork);
+                if !(passes || overwritable && layer.in_place()) {
                     slot += 1;
                 }
-                // A linear layer's own output is not read by its backward pass.
-                overwritable = matches!(layer.operation, Operation::Linear { .. });
+                overwritable = !layer.output_is_read();
                 slot
             })
             .collect();
@@ -91,7 +106,8 @@ impl<T: Float> Workspace<T> {
             rows: 0,
             slots: vec![Vec::new(); slot + 1],
             outputs,
-            masks: vec![Vec::new(); model.layers.len()],
+            kept: vec![Kept::default(); model.layers.len()],
+            scratch: conv2d::Scratch::default(),
             gradient: Vec::new(),
             previous: Vec::new(),
             losses: Vec::new(),
@@ -136,18 +152,48 @@ impl<T: Float> Workspace<T> {
         resize(&mut self.slots[to], self.rows * layer.outputs);
         let (before, after) = self.slots.split_at_mut(to);
         let target = &mut after[0];
-        let parameters = &parameters[layer.parameters.clone()];
+        let kept = &mut self.kept[index];
+        let (weight, bias) = layer.split(&parameters[layer.parameters.clone()]);
         match layer.operation {
-            Operation::Linear { .. } => {
-                let (weight, bias) = layer.split(parameters);
+            Operation::Linear(_) => {
                 linear::forward(weight, bias, &before[from], target, self.rows, layer.inputs, layer.outputs);
             }
-            Operation::Flatten => {}
+            Operation::Conv2d(conv, _) => {
+                conv2d::forward(&conv, weight, bias, &before[from], target, &mut self.scratch);
+            }
+            Operation::Pooled(layer, _) => {
+                kept.taps.resize(target.len(), 0);
+                let output = (target.as_mut_slice(), kept.taps.as_mut_slice());
+                pooled::forward(&layer, weight, bias, &before[from], output, &mut self.scratch);
+            }
+            Operation::LayerNorm(norm) => {
+                resize(&mut kept.values, 2 * self.rows);
+                let bias = bias.unwrap_or_default();
+                layer_norm::forward(&norm, weight, bias, &before[from], target, &mut kept.values);
+            }
+            Operation::MaxPool(window) => {
+                kept.taps.resize(target.len(), 0);
+                max_pool::forward(&window, &before[from], target, &mut kept.taps);
+            }
+            Operation::AvgPool(window) => avg_pool::forward(&window, &before[from], target),
+            Operation::GlobalAvgPool { pixels, channels } => {
+                global_avg_pool::forward(&before[from], target, pixels, channels);
+            }
+            Operation::Transpose { lines, columns } => {
+                transpose::transpose(&before[from], target, lines, columns);
+            }
+            Operation::Flatten | Operation::Fork => {}
+            Operation::Join { fork } => {
+                if from != to {
+                    target.copy_from_slice(&before[from]);
+                }
+                add(&before[self.outputs[fork]], target);
+            }
             Operation::Activation(kind) if from == to => activation::forward_in_place(kind, target),
             Operation::Activation(kind) => activation::forward(kind, &before[from], target),
             Operation::Dropout(rate) => {
                 target.copy_from_slice(&before[from]);
-                let mask = &mut self.masks[index];
+                let mask = &mut kept.values;
                 mask.clear();
                 if let Some(Batch { seed, step, shard }) = training {
                     mask.resize(target.len(), T::zero());
@@ -161,7 +207,7 @@ impl<T: Float> Workspace<T> {
     /// The rows' losses, and dL/d(output) for the backward pass. Returns Σ row losses, in row order.
     pub fn loss_and_gradient(&mut self, model: &Model) -> f64 {
         self.losses.resize(self.rows, 0.0);
-        resize(&mut self.gradient, self.rows * model.outputs);
+        let gradient = room(&mut self.gradient, self.rows * model.outputs);
         let last = self.slots.len() - 1;
         let targets = self.labels.as_targets();
         loss::forward_backward(
@@ -171,7 +217,7 @@ impl<T: Float> Workspace<T> {
             model.outputs,
             None,
             &mut self.losses,
-            &mut self.gradient,
+            gradient,
         );
         self.losses.iter().sum()
     }
@@ -194,52 +240,109 @@ impl<T: Float> Workspace<T> {
         }
         let layer = &model.layers[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
-        let input = &self.slots[from];
-        let output = &self.slots[self.outputs[index]];
-        match layer.operation {
-            Operation::Linear { .. } => {
-                let parameters = &parameters[layer.parameters.clone()];
-                let (weight_sums, bias_sums) = layer.split_mut(sums);
-                let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
-                linear::backward_parameters(
-                    &self.gradient,
-                    input,
-                    weight_sums,
-                    bias_sums,
-                    rows,
-                    inputs,
-                    outputs,
-                );
+        let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
+        let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight_sums, bias_sums) = layer.split_mut(sums);
+        let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
+        let (kept, scratch) = (&mut self.kept, &mut self.scratch);
+        let gradient = &mut self.gradient[..rows * outputs];
+        let previous = room(&mut self.previous, rows * inputs);
+        // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
+        let moved = match layer.operation {
+            Operation::Linear(_) => {
+                linear::backward_parameters(gradient, input, weight_sums, bias_sums, rows, inputs, outputs);
                 if index > first {
-                    resize(&mut self.previous, rows * inputs);
-                    let (weight, _) = layer.split(parameters);
-                    linear::backward_input(&self.gradient, weight, &mut self.previous, rows, inputs, outputs);
-                    std::mem::swap(&mut self.gradient, &mut self.previous);
+                    linear::backward_input(gradient, weight, previous, rows, inputs, outputs);
                 }
+                true
             }
-            Operation::Flatten => {}
-            Operation::Activation(kind) => activation::backward(kind, input, output, &mut self.gradient),
-            Operation::Dropout(_) => dropout::backward(&self.masks[index], &mut self.gradient),
+            Operation::Conv2d(conv, _) => {
+                let dx = (index > first).then_some(previous);
+                conv2d::backward(&conv, gradient, weight, input, weight_sums, bias_sums, dx, scratch);
+                true
+            }
+            Operation::Pooled(layer, _) => {
+                let dx = (index > first).then_some(previous);
+                let dy = (&*gradient, kept[index].taps.as_slice());
+                pooled::backward(&layer, dy, weight, input, weight_sums, bias_sums, dx, scratch);
+                true
+            }
+            Operation::LayerNorm(norm) => {
+                let (statistics, bias_sums) = (&kept[index].values, bias_sums.unwrap_or_default());
+                layer_norm::backward_parameters(&norm, gradient, input, statistics, weight_sums, bias_sums);
+                if index > first {
+                    layer_norm::backward_input(&norm, weight, input, statistics, gradient);
+                }
+                false
+            }
+            Operation::MaxPool(window) => {
+                max_pool::backward(&window, gradient, &kept[index].taps, previous);
+                true
+            }
+            Operation::AvgPool(window) => {
+                avg_pool::backward(&window, gradient, previous);
+                true
+            }
+            Operation::GlobalAvgPool { pixels, channels } => {
+                global_avg_pool::backward(gradient, previous, pixels, channels);
+                true
+            }
+            Operation::Transpose { lines, columns } => {
+                transpose::transpose(gradient, previous, columns, lines);
+                true
+            }
+            Operation::Flatten => false,
+            Operation::Fork => {
+                add(&kept[index].values, gradient);
+                false
+            }
+            Operation::Join { fork } => {
+                resize(&mut kept[fork].values, gradient.len());
+                kept[fork].values.copy_from_slice(gradient);
+                false
+            }
+            Operation::Activation(kind) => {
+                activation::backward(kind, input, output, gradient);
+                false
+            }
+            Operation::Dropout(_) => {
+                dropout::backward(&kept[index].values, gradient);
+                false
+            }
+        };
+        if moved {
+            std::mem::swap(&mut self.gradient, &mut self.previous);
         }
     }
 }
 
 impl Layer {
+    /// Whether the output may take the place of the input.
     fn in_place(&self) -> bool {
         match self.operation {
-            Operation::Flatten => true,
             Operation::Activation(kind) => activation::derivative_from_output(kind),
-            Operation::Linear { .. } | Operation::Dropout(_) => false,
+            Operation::Join { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether somebody other than the next layer reads the output: the layer's own backward pass, or, of
+    /// those whose output is their input, somebody before or the join.
+    fn output_is_read(&self) -> bool {
+        match self.operation {
+            Operation::Activation(kind) => activation::derivative_from_output(kind),
+            Operation::Flatten | Operation::Fork => true,
+            _ => false,
         }
     }
 
     fn split<'a, T>(&self, parameters: &'a [T]) -> (&'a [T], Option<&'a [T]>) {
-        let (weight, bias) = parameters.split_at(self.inputs * self.outputs);
+        let (weight, bias) = parameters.split_at(self.weights);
         (weight, Some(bias).filter(|bias| !bias.is_empty()))
     }
 
     fn split_mut<'a, T>(&self, parameters: &'a mut [T]) -> (&'a mut [T], Option<&'a mut [T]>) {
-        let (weight, bias) = parameters.split_at_mut(self.inputs * self.outputs);
+        let (weight, bias) = parameters.split_at_mut(self.weights);
         (weight, Some(bias).filter(|bias| !bias.is_empty()))
     }
 }
@@ -247,4 +350,15 @@ impl Layer {
 /// Without clearing: every value is overwritten by whoever asked for the room.
 fn resize<T: Float>(values: &mut Vec<T>, len: usize) {
     values.resize(len, T::zero());
+}
+
+fn add<T: Float>(values: &[T], sums: &mut [T]) {
+    simd::wide(
+        #[inline(always)]
+        || {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += *value;
+            }
+        },
+    );
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::cluster::{NUMERICS, WIRES};
 use super::model::INITS;
 use super::spec::{
-    Activation, Adam, Data, Layer, Loss, Optimizer, Run, Schedule, Shape, Source, Train, Validation,
+    Activation, Adam, Data, Layer, Loss, Optimizer, Run, Schedule, Shape, Source, Train, Validation, Window,
 };
 
 /// One value of a run.
@@ -145,8 +145,8 @@ fn layers(layers: &[Layer]) -> String {
     format!("[\n{}]", lines.concat())
 }
 
-fn layer(layer: &Layer) -> String {
-    match layer {
+fn layer(item: &Layer) -> String {
+    match item {
         Layer::Linear { outputs, bias, init } => {
             let init = quoted(word(&INITS, *init));
             format!("{{ linear = {{ outputs = {outputs}, bias = {bias}, init = {init} }} }}")
@@ -160,7 +160,23 @@ fn layer(layer: &Layer) -> String {
             Activation::LeakyRelu { slope } => format!("{{ leaky_relu = {} }}", number(*slope)),
             Activation::Gelu => quoted("gelu"),
         },
+        Layer::Conv2d { channels, window, bias, init } => {
+            let (window, init) = (window_values(*window), quoted(word(&INITS, *init)));
+            format!("{{ conv2d = {{ channels = {channels}, {window}, bias = {bias}, init = {init} }} }}")
+        }
+        Layer::MaxPool(window) => format!("{{ max_pool = {{ {} }} }}", window_values(*window)),
+        Layer::AvgPool(window) => format!("{{ avg_pool = {{ {} }} }}", window_values(*window)),
+        Layer::GlobalAvgPool => quoted("global_avg_pool"),
+        Layer::LayerNorm { eps } => format!("{{ layer_norm = {{ eps = {} }} }}", number(*eps)),
+        Layer::Residual(layers) => {
+            let layers: Vec<String> = layers.iter().map(layer).collect();
+            format!("{{ residual = [{}] }}", layers.join(", "))
+        }
     }
+}
+
+fn window_values(Window { kernel, stride, padding }: Window) -> String {
+    format!("kernel = {kernel}, stride = {stride}, padding = {padding}")
 }
 
 fn optimizer(optimizer: Optimizer) -> String {

@@ -11,6 +11,7 @@ mod data;
 mod field;
 mod lines;
 mod model;
+mod pictures;
 mod problem;
 #[cfg(test)]
 mod roundtrip;

@@ -1,6 +1,7 @@
 //! `[model]`
 
 use super::field::{Field, Section};
+use super::pictures;
 use super::problem::Problem;
 use super::spec::{Activation, Init, Layer, Loss, Model};
 
@@ -10,7 +11,22 @@ pub(super) const INITS: [(&str, Init); 4] =
 /// More would not be a width but a slip of the pen.
 const MOST_OUTPUTS: u64 = 1 << 24;
 
-const LAYERS: [&str; 8] = ["linear", "flatten", "dropout", "sigmoid", "tanh", "relu", "leaky_relu", "gelu"];
+const LAYERS: [&str; 14] = [
+    "linear",
+    "conv2d",
+    "max_pool",
+    "avg_pool",
+    "global_avg_pool",
+    "layer_norm",
+    "residual",
+    "flatten",
+    "dropout",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "gelu",
+];
 
 const LOSSES: [&str; 7] = [
     "cross_entropy",
@@ -26,12 +42,15 @@ pub(super) fn read(root: &Section) -> Result<Model, Problem> {
     const EXPECTED: &str = "a list of layers, such as [{ linear = 64 }, \"relu\", { linear = 10 }]";
     let section = root.section("model", &["loss", "layers"])?;
     let loss = loss(&section.need("loss", &format!("one of {}", LOSSES.join(", ")))?)?;
-    let field = section.need("layers", EXPECTED)?;
-    let layers = field.list(EXPECTED)?;
+    Ok(Model { loss, layers: layers(&section.need("layers", EXPECTED)?, EXPECTED)? })
+}
+
+fn layers(field: &Field, expected: &str) -> Result<Vec<Layer>, Problem> {
+    let layers = field.list(expected)?;
     if layers.is_empty() {
         return Err(field.unexpected("at least one layer"));
     }
-    Ok(Model { loss, layers: layers.iter().map(layer).collect::<Result<_, _>>()? })
+    layers.iter().map(layer).collect()
 }
 
 fn loss(field: &Field) -> Result<Loss, Problem> {
@@ -53,6 +72,23 @@ fn layer(field: &Field) -> Result<Layer, Problem> {
     let (name, body) = field.tagged(&LAYERS)?;
     let activation = match name.as_str() {
         "linear" => return linear(field, body.as_ref()),
+        "conv2d" => return pictures::conv2d(field, body.as_ref()),
+        "max_pool" => return Ok(Layer::MaxPool(pictures::pool(field, body.as_ref())?)),
+        "avg_pool" => return Ok(Layer::AvgPool(pictures::pool(field, body.as_ref())?)),
+        "global_avg_pool" => {
+            Section::body(field, body.as_ref(), &[])?;
+            return Ok(Layer::GlobalAvgPool);
+        }
+        "layer_norm" => {
+            let body = Section::body(field, body.as_ref(), &["eps"])?;
+            return Ok(Layer::LayerNorm {
+                eps: body.real("eps", 1e-5, "a number above 0", |eps| eps > 0.0)?,
+            });
+        }
+        "residual" => {
+            const EXPECTED: &str = "a list of layers, such as { residual = [{ conv2d = 32 }, \"relu\"] }";
+            return layers(body.as_ref().unwrap_or(field), EXPECTED).map(Layer::Residual);
+        }
         "dropout" => {
             const EXPECTED: &str = "a rate of 0 or more and below 1, such as { dropout = 0.2 }";
             let rate = body.as_ref().unwrap_or(field).real(EXPECTED, |rate| (0.0..1.0).contains(&rate))?;
@@ -77,7 +113,6 @@ fn layer(field: &Field) -> Result<Layer, Problem> {
 fn linear(field: &Field, body: Option<&Field>) -> Result<Layer, Problem> {
     const EXPECTED: &str = "the layer's width, such as { linear = 128 }";
     let body = body.ok_or_else(|| field.unexpected(EXPECTED))?;
-    let width = |field: &Field| Ok(usize::try_from(field.whole(1, MOST_OUTPUTS)?).unwrap_or(usize::MAX));
     if !body.is_table() {
         return Ok(Layer::Linear { outputs: width(body)?, bias: true, init: Init::Torch });
     }
@@ -87,4 +122,9 @@ fn linear(field: &Field, body: Option<&Field>) -> Result<Layer, Problem> {
         bias: section.get("bias").map_or(Ok(true), |field| field.bool())?,
         init: section.get("init").map_or(Ok(Init::Torch), |field| field.choice(&INITS))?,
     })
+}
+
+/// The width of a layer's output, or its channels.
+pub(super) fn width(field: &Field) -> Result<usize, Problem> {
+    Ok(usize::try_from(field.whole(1, MOST_OUTPUTS)?).unwrap_or(usize::MAX))
 }

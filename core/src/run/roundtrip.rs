@@ -14,16 +14,36 @@ fn layers() -> impl Strategy<Value = Layer> {
         Just(Activation::Gelu),
         (-2.0..2.0).prop_map(|slope| Activation::LeakyRelu { slope }),
     ];
-    prop_oneof![
-        (1usize..1 << 20, any::<bool>(), init).prop_map(|(outputs, bias, init)| Layer::Linear {
-            outputs,
+    let pool = || {
+        (2usize..99, 1usize..99, 0usize..2).prop_map(|(kernel, stride, padding)| Window {
+            kernel,
+            stride,
+            padding,
+        })
+    };
+    let window = (1usize..99, 1usize..99, 0usize..99).prop_map(|(kernel, stride, padding)| Window {
+        kernel,
+        stride,
+        padding,
+    });
+    let parameters = (1usize..1 << 20, any::<bool>(), init);
+    let plain = prop_oneof![
+        parameters.clone().prop_map(|(outputs, bias, init)| Layer::Linear { outputs, bias, init }),
+        (parameters, window).prop_map(|((channels, bias, init), window)| Layer::Conv2d {
+            channels,
+            window,
             bias,
             init
         }),
+        pool().prop_map(Layer::MaxPool),
+        pool().prop_map(Layer::AvgPool),
+        Just(Layer::GlobalAvgPool),
+        (1e-12..1.0).prop_map(|eps| Layer::LayerNorm { eps }),
         Just(Layer::Flatten),
         (0.0..1.0).prop_map(Layer::Dropout),
         activation.prop_map(Layer::Activation),
-    ]
+    ];
+    plain.prop_recursive(3, 12, 3, |inner| proptest::collection::vec(inner, 1..4).prop_map(Layer::Residual))
 }
 
 fn optimizers() -> impl Strategy<Value = Optimizer> {

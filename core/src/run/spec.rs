@@ -88,12 +88,49 @@ pub enum Layer {
     Dropout(f64),
     /// An elementwise function.
     Activation(Activation),
+    /// y\[o, p\] = b\[o\] + Σ W\[o, c, i, j\] x\[c, p·stride + (i, j) - padding\]
+    Conv2d {
+        /// Of the output.
+        channels: usize,
+        /// How it slides over the input.
+        window: Window,
+        /// Whether b is there.
+        bias: bool,
+        /// How W and b start.
+        init: Init,
+    },
+    /// The greatest value under the window, a channel.
+    MaxPool(Window),
+    /// The mean under the window, a channel.
+    AvgPool(Window),
+    /// The mean of each channel: \[channels, 1, 1\].
+    GlobalAvgPool,
+    /// Centres and scales each row, then y = w x + b.
+    LayerNorm {
+        /// Added to the variance, 1e-5 by default.
+        eps: f64,
+    },
+    /// The input plus what these layers make of it.
+    Residual(Vec<Self>),
 }
 
-/// How a linear layer's parameters start.
+/// A square window that slides over pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its side. 3 by default for a convolution.
+    pub kernel: usize,
+    /// Pixels from one place to the next. By default 1 for a convolution, `kernel` for pooling.
+    pub stride: usize,
+    /// Pixels beyond each edge. By default (kernel-1)/2, rounded down, for a convolution, which keeps the
+    /// picture's size with an odd kernel and a stride of 1, and 0 for pooling.
+    pub padding: usize,
+}
+
+/// How a layer's parameters start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// As `torch.nn.Linear`: W and b uniform in ±1/√inputs.
+    /// As `torch.nn.Linear` and `torch.nn.Conv2d`: W and b uniform in ±1/√inputs, which for a convolution
+    /// are the values under its window.
     Torch,
     /// `kaiming_normal_` for relu: W normal, deviation √(2/inputs); b zero.
     He,

@@ -72,7 +72,10 @@ shuffle_rows = 100
 [model]
 loss = { huber = { delta = 2 } }
 layers = ["flatten", { linear = { outputs = 3, bias = false, init = "he" } }, "gelu", { dropout = 0 },
-          "leaky_relu", { leaky_relu = 0.2 }, "sigmoid", "tanh", "relu", { linear = 1 }]
+          "leaky_relu", { leaky_relu = 0.2 }, "sigmoid", "tanh", "relu", { linear = 1 }, { conv2d = 4 },
+          { conv2d = { channels = 5, kernel = 7, stride = 2, bias = false, init = "he" } }, { max_pool = 2 },
+          { avg_pool = { kernel = 3, stride = 2, padding = 1 } }, "global_avg_pool", "layer_norm",
+          { layer_norm = { eps = 1e-6 } }, { residual = ["relu", { residual = [{ conv2d = 5 }] }] }]
 [train]
 epochs = 1
 batch_size = 6
@@ -96,6 +99,22 @@ keep = 1
     assert_eq!(run.model.loss, Loss::Huber { delta: 2.0 });
     assert_eq!(run.model.layers[1], Layer::Linear { outputs: 3, bias: false, init: Init::He });
     assert_eq!(run.model.layers[4], Layer::Activation(Activation::LeakyRelu { slope: 0.01 }));
+    let window = |kernel, stride, padding| Window { kernel, stride, padding };
+    let conv = |channels, window, bias, init| Layer::Conv2d { channels, window, bias, init };
+    let inner = conv(5, window(3, 1, 1), true, Init::Torch);
+    assert_eq!(
+        run.model.layers[10..],
+        [
+            conv(4, window(3, 1, 1), true, Init::Torch),
+            conv(5, window(7, 2, 3), false, Init::He),
+            Layer::MaxPool(window(2, 2, 0)),
+            Layer::AvgPool(window(3, 2, 1)),
+            Layer::GlobalAvgPool,
+            Layer::LayerNorm { eps: 1e-5 },
+            Layer::LayerNorm { eps: 1e-6 },
+            Layer::Residual(vec![Layer::Activation(Activation::Relu), Layer::Residual(vec![inner])]),
+        ]
+    );
     assert_eq!(
         run.train.optimizer,
         Optimizer::Sgd { lr: 0.01, momentum: 0.9, nesterov: true, weight_decay: 0.0 }
@@ -287,9 +306,9 @@ fn layers_and_losses_that_are_wrong() {
     assert_eq!(layers("[]"), "line 6, model.layers: found a list of 0, expected at least one layer");
     assert_eq!(layers("[\"rleu\"]"), "line 6, model.layers.0: found \"rleu\"; did you mean \"relu\"?");
     assert_eq!(
-        layers("[\"conv2d\"]"),
-        "line 6, model.layers.0: found \"conv2d\"; expected one of linear, flatten, dropout, sigmoid, tanh, \
-         relu, leaky_relu, gelu"
+        layers("[\"attention\"]"),
+        "line 6, model.layers.0: found \"attention\"; expected one of linear, conv2d, max_pool, avg_pool, \
+         global_avg_pool, layer_norm, residual, flatten, dropout, sigmoid, tanh, relu, leaky_relu, gelu"
     );
     assert_eq!(
         layers("[\n\"relu\",\n{ linear = 0 }]"),
@@ -305,8 +324,9 @@ fn layers_and_losses_that_are_wrong() {
     );
     assert_eq!(
         layers("[{ linear = 3, relu = 1 }]"),
-        "line 6, model.layers.0: found a table of linear, relu, expected one name, one of linear, flatten, \
-         dropout, sigmoid, tanh, relu, leaky_relu, gelu"
+        "line 6, model.layers.0: found a table of linear, relu, expected one name, one of linear, conv2d, \
+         max_pool, avg_pool, global_avg_pool, layer_norm, residual, flatten, dropout, sigmoid, tanh, relu, \
+         leaky_relu, gelu"
     );
     for rate in ["1.0", "-0.1", "nan", "\"x\""] {
         assert_eq!(
@@ -330,6 +350,50 @@ fn layers_and_losses_that_are_wrong() {
         problem(&LEAST.replace("\"cross_entropy\"", "{ huber = { delta = 0 } }")),
         "line 5, model.loss.huber.delta: found 0, expected a number above 0"
     );
+}
+
+#[test]
+fn layers_of_pictures_that_are_wrong() {
+    let layers = |list: &str| problem(&LEAST.replace("[{ linear = 10 }]", list));
+    for (list, error) in [
+        (
+            "[\"conv2d\"]",
+            "0: found the text \"conv2d\", expected the channels of the output, such as { conv2d = 32 }",
+        ),
+        (
+            "[{ conv2d = { channels = 8, kernal = 3 } }]",
+            "0.conv2d.kernal: unknown key; did you mean \"kernel\"?",
+        ),
+        ("[{ conv2d = 0 }]", "0.conv2d: found 0, expected a whole number from 1 to 16777216"),
+        (
+            "[{ conv2d = { channels = 8, stride = 0 } }]",
+            "0.conv2d.stride: found 0, expected a whole number from 1 to 65536",
+        ),
+        (
+            "[{ conv2d = { kernel = 3 } }]",
+            "0.conv2d.channels: missing; expected the channels of the output, such as { conv2d = 32 }",
+        ),
+        (
+            "[\"max_pool\"]",
+            "0: found the text \"max_pool\", expected the side of the window, such as { max_pool = 2 } or \
+             { avg_pool = 2 }",
+        ),
+        (
+            "[{ avg_pool = { kernel = 3, padding = 2 } }]",
+            "0.avg_pool.padding: found 2, expected at most half of the kernel, 1",
+        ),
+        ("[{ layer_norm = { eps = 0 } }]", "0.layer_norm.eps: found 0, expected a number above 0"),
+        ("[\"maxpool\"]", "0: found \"maxpool\"; did you mean \"max_pool\"?"),
+        ("[{ residual = [] }]", "0.residual: found a list of 0, expected at least one layer"),
+        ("[{ residual = [\"relu\", \"rleu\"] }]", "0.residual.1: found \"rleu\"; did you mean \"relu\"?"),
+        (
+            "[\"residual\"]",
+            "0: found the text \"residual\", expected a list of layers, such as \
+             { residual = [{ conv2d = 32 }, \"relu\"] }",
+        ),
+    ] {
+        assert_eq!(layers(list), format!("line 6, model.layers.{error}"));
+    }
 }
 
 #[test]

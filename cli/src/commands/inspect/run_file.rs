@@ -4,9 +4,9 @@ use std::path::Path;
 
 use lockstep_coordinator::assemble;
 use lockstep_coordinator::rows::Rows;
-use lockstep_core::model::Model;
+use lockstep_core::model::{self, Model};
 use lockstep_core::optimizer::Optimizer;
-use lockstep_core::run::spec::{Layer, Run};
+use lockstep_core::run::spec::Run;
 use lockstep_core::wire;
 use lockstep_data::{Features, Prepared, Table};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
     let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))?;
-    let layers = layers(&run, &model);
+    let layers: Vec<model::Cost> = model.costs().collect();
     let cost = Cost::of(&run, &model, &rows);
     let plan = assemble::plan(&run, &rows);
     let (forward, both) = model.multiply_adds();
@@ -43,7 +43,7 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
         "steps": assemble::total_steps(&run, &rows),
         "parameters": model.layout().len(),
         "multiply_adds_a_row": { "forward": forward, "forward_and_backward": both },
-        "layers": layers.iter().map(LayerLine::json).collect::<Vec<_>>(),
+        "layers": layers.iter().map(as_json).collect::<Vec<_>>(),
         "bytes_a_step": { "up_a_node": cost.up, "down_a_worker": cost.down },
         "memory": { "worker": cost.worker, "coordinator": cost.coordinator },
     });
@@ -71,7 +71,7 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
         ("", format!("about {} in the coordinator", bytes(cost.coordinator))),
     ];
     let header = ["layer", "inputs", "outputs", "parameters", "multiply-adds"].map(String::from).to_vec();
-    let lines = std::iter::once(header).chain(layers.iter().map(LayerLine::cells));
+    let lines = std::iter::once(header).chain(layers.iter().map(cells));
     let text = format!("{}\n{}", list(&facts), table(&lines.collect::<Vec<_>>()));
     Ok(Description { json, text })
 }
@@ -84,48 +84,18 @@ fn classes_text(classes: usize) -> String {
     }
 }
 
-/// One layer.
-struct LayerLine {
-    name: String,
-    inputs: usize,
-    outputs: usize,
-    parameters: usize,
-    multiply_adds: usize,
+fn as_json(layer: &model::Cost) -> Value {
+    let model::Cost { name, inputs, outputs, parameters, multiply_adds } = layer;
+    json!({
+        "layer": name, "inputs": inputs, "outputs": outputs,
+        "parameters": parameters, "multiply_adds": multiply_adds,
+    })
 }
 
-fn layers(run: &Run, model: &Model) -> Vec<LayerLine> {
-    let mut width = model.inputs();
-    let line = |(index, layer): (usize, &Layer)| {
-        let inputs = width;
-        let (name, multiply_adds) = match layer {
-            Layer::Linear { outputs, .. } => {
-                width = *outputs;
-                ("linear".to_owned(), inputs * outputs)
-            }
-            Layer::Flatten => ("flatten".to_owned(), 0),
-            Layer::Dropout(rate) => (format!("dropout {rate}"), 0),
-            Layer::Activation(activation) => (activation.name().to_owned(), 0),
-        };
-        let name = format!("layers.{index} {name}");
-        LayerLine { name, inputs, outputs: width, parameters: model.parameters(index).len(), multiply_adds }
-    };
-    run.model.layers.iter().enumerate().map(line).collect()
-}
-
-impl LayerLine {
-    fn json(&self) -> Value {
-        let Self { name, inputs, outputs, parameters, multiply_adds } = self;
-        json!({
-            "layer": name, "inputs": inputs, "outputs": outputs,
-            "parameters": parameters, "multiply_adds": multiply_adds,
-        })
-    }
-
-    fn cells(&self) -> Vec<String> {
-        let Self { name, inputs, outputs, parameters, multiply_adds } = self;
-        let numbers = [inputs, outputs, parameters, multiply_adds].map(|number| count(*number as u64));
-        std::iter::once(name.clone()).chain(numbers).collect()
-    }
+fn cells(layer: &model::Cost) -> Vec<String> {
+    let model::Cost { name, inputs, outputs, parameters, multiply_adds } = layer;
+    let numbers = [inputs, outputs, parameters].map(|number| count(*number as u64));
+    std::iter::once(name.clone()).chain(numbers).chain([count(*multiply_adds)]).collect()
 }
 
 /// In bytes. Memory counts vectors of the parameters' length, values between layers and rows; what a
@@ -145,7 +115,7 @@ impl Cost {
         let stored =
             [Some(&rows.train), rows.validation.as_ref()].into_iter().flatten().map(stored).sum::<u64>();
         // Input, every layer's output, and two gradients of the widest.
-        let widths: Vec<u64> = layers(run, model).iter().map(|layer| layer.outputs as u64).collect();
+        let widths: Vec<u64> = model.costs().map(|layer| layer.outputs as u64).collect();
         let widest = widths.iter().copied().max().unwrap_or(0);
         let values = model.inputs() as u64 + widths.iter().sum::<u64>() + 2 * widest;
         let largest =

@@ -1,0 +1,199 @@
+//! Whole networks of pictures, against PyTorch.
+
+use super::*;
+use crate::run::spec::{self, Layer};
+
+fn conv(channels: usize, kernel: usize, stride: usize, padding: usize) -> Layer {
+    let window = spec::Window { kernel, stride, padding };
+    Layer::Conv2d { channels, window, bias: true, init: Init::Torch }
+}
+
+fn linear(outputs: usize) -> Layer {
+    Layer::Linear { outputs, bias: true, init: Init::Torch }
+}
+
+const POOL: spec::Window = spec::Window { kernel: 2, stride: 2, padding: 0 };
+const ONE: spec::Window = spec::Window { kernel: 1, stride: 1, padding: 0 };
+const RELU: Layer = Layer::Activation(Activation::Relu);
+
+fn model(layers: Vec<Layer>, sample: &[usize]) -> Model {
+    let spec = spec::Model { loss: Loss::CrossEntropy, layers };
+    Model::new(&spec, sample, Target::Classes(3)).unwrap()
+}
+
+/// A bit of everything, on pictures of two channels.
+fn everything() -> Model {
+    model(
+        vec![
+            conv(4, 3, 1, 1),
+            RELU,
+            Layer::MaxPool(POOL),
+            Layer::Residual(vec![
+                Layer::LayerNorm { eps: 1e-5 },
+                conv(4, 3, 1, 1),
+                Layer::Activation(Activation::Gelu),
+                Layer::Residual(vec![RELU, conv(4, 1, 1, 0)]),
+            ]),
+            RELU,
+            Layer::AvgPool(spec::Window { kernel: 2, stride: 1, padding: 1 }),
+            Layer::Flatten,
+            linear(6),
+            Layer::Residual(vec![Layer::Activation(Activation::Tanh)]),
+            linear(3),
+        ],
+        &[2, 6, 4],
+    )
+}
+
+/// Deterministic, of about ±0.7, and the same in Python.
+fn pattern(len: usize, step: usize) -> Vec<f64> {
+    (0..len).map(|i| ((i * step) % 97) as f64 / 64.0 - 0.75).collect()
+}
+
+#[test]
+fn names_and_places_are_those_of_pytorch() {
+    let model = everything();
+    let names: Vec<(&str, &[usize])> =
+        model.layout().tensors().iter().map(|t| (t.name.as_str(), t.shape.as_slice())).collect();
+    let expected: [(&str, &[usize]); 12] = [
+        ("layers.0.weight", &[4, 2, 3, 3]),
+        ("layers.0.bias", &[4]),
+        ("layers.3.0.weight", &[4, 3, 2]),
+        ("layers.3.0.bias", &[4, 3, 2]),
+        ("layers.3.1.weight", &[4, 4, 3, 3]),
+        ("layers.3.1.bias", &[4]),
+        ("layers.3.3.1.weight", &[4, 4, 1, 1]),
+        ("layers.3.3.1.bias", &[4]),
+        ("layers.7.weight", &[6, 48]),
+        ("layers.7.bias", &[6]),
+        ("layers.9.weight", &[3, 6]),
+        ("layers.9.bias", &[3]),
+    ];
+    assert_eq!(names, expected);
+    let ends: Vec<usize> = model.layers.iter().map(|layer| layer.parameters.end).collect();
+    assert!(ends.is_sorted() && ends.last() == Some(&model.layout().len()));
+}
+
+// import torch
+// from torch import nn
+// torch.set_default_dtype(torch.float64)
+// class Residual(nn.Sequential):
+//     def forward(self, x): return x + super().forward(x)
+// m = nn.Sequential(
+//     nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+//     Residual(nn.LayerNorm([4, 3, 2]), nn.Conv2d(4, 4, 3, padding=1), nn.GELU(),
+//              Residual(nn.ReLU(), nn.Conv2d(4, 4, 1))),
+//     nn.ReLU(), nn.AvgPool2d(2, 1, 1), nn.Flatten(), nn.Linear(48, 6), Residual(nn.Tanh()), nn.Linear(6, 3))
+// pattern = lambda n, step: torch.arange(n).mul(step).remainder(97) / 64. - 0.75
+// nn.utils.vector_to_parameters(pattern(sum(p.numel() for p in m.parameters()), 31), m.parameters())
+// y = m(pattern(96, 53).reshape(2, 2, 6, 4))
+// nn.functional.cross_entropy(y, torch.tensor([2, 0]), reduction="sum").backward()
+// grad = torch.cat([p.grad.flatten() for p in m.parameters()])
+// print(y.flatten().tolist(), grad[::61].tolist())
+#[test]
+fn logits_and_gradient_are_those_of_pytorch() {
+    let model = everything();
+    let parameters = pattern(model.layout().len(), 31);
+    let labels = Labels::Classes(vec![2, 0]);
+    let mut workspace = Workspace::new(&model);
+    workspace.load(&mut Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels });
+    workspace.forward(&model, &parameters, None);
+    let close = |found: &[f64], expected: &[f64]| {
+        assert_eq!(found.len(), expected.len());
+        let far = found.iter().zip(expected).find(|(a, b)| (*a - *b).abs() > 1e-12 * b.abs().max(1.0));
+        assert_eq!(far, None);
+    };
+    close(
+        workspace.output(),
+        &[
+            5.678689618846461,
+            4.870113789724236,
+            4.061537960602014,
+            3.415535407894575,
+            3.1977217393837165,
+            2.979908070872857,
+        ],
+    );
+    workspace.loss_and_gradient(&model);
+    let mut gradient = vec![0.0; parameters.len()];
+    for layer in (0..model.layers()).rev() {
+        let sums = &mut gradient[model.parameters(layer)];
+        workspace.backward_layer(&model, layer, &parameters, sums);
+    }
+    let some: Vec<f64> = gradient.iter().step_by(61).copied().collect();
+    close(
+        &some,
+        &[
+            -0.08212933918270361,
+            -0.43082845861515995,
+            0.10039427566107084,
+            -0.0020361659040171107,
+            -0.044432380587853954,
+            0.03038343476776647,
+            0.03493591883265036,
+            0.004414971270826726,
+            0.04736024500284308,
+            -0.01596805369542709,
+        ],
+    );
+}
+
+#[test]
+fn pooling_comes_with_the_convolution_and_before_relu() {
+    let widths = |layers: Vec<Layer>| -> Vec<usize> {
+        let end = [Layer::Flatten, linear(3)];
+        let model = model(layers.into_iter().chain(end).collect(), &[8, 8]);
+        model.layers.iter().map(|layer| layer.outputs).collect()
+    };
+    // At the end the transpose before flatten, flatten, linear.
+    assert_eq!(widths(vec![conv(4, 3, 1, 1), RELU, Layer::MaxPool(POOL)]), [64, 64, 64, 64, 3]);
+    assert_eq!(widths(vec![RELU, Layer::MaxPool(POOL)]), [16, 16, 16, 3]);
+    let twice = vec![conv(4, 3, 1, 1), Layer::MaxPool(POOL), Layer::MaxPool(POOL)];
+    assert_eq!(widths(twice), [64, 16, 16, 16, 3]);
+    // What a fork passes on is not touched.
+    let fork = vec![conv(4, 3, 1, 1), Layer::Residual(vec![Layer::MaxPool(ONE)])];
+    assert_eq!(widths(fork), [256, 256, 256, 256, 256, 256, 3]);
+}
+
+#[test]
+fn costs_name_the_run_files_layers() {
+    let model = model(vec![conv(4, 3, 1, 1), RELU, Layer::MaxPool(POOL), Layer::Flatten, linear(3)], &[8, 8]);
+    let costs: Vec<Cost> = model.costs().collect();
+    let names: Vec<&str> = costs.iter().map(|cost| cost.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "layers.0 (conv2d = 4), layers.2 (max_pool = 2)",
+            "layers.1 (relu)",
+            "layers.3 (flatten)",
+            "layers.3 (flatten)",
+            "layers.4 (linear = 3)",
+        ]
+    );
+    assert_eq!((costs[0].parameters, costs[0].multiply_adds), (40, 64 * 9 * 4));
+    assert_eq!((costs[4].inputs, costs[4].outputs, costs[4].multiply_adds), (64, 3, 192));
+}
+
+#[test]
+fn multiply_adds_of_products() {
+    let model = model(vec![conv(4, 3, 1, 1), conv(8, 3, 2, 1), Layer::Flatten, linear(3)], &[8, 8]);
+    let (first, second, last) = (64 * 9 * 4, 16 * 36 * 8, 128 * 3);
+    assert_eq!(model.multiply_adds(), (first + second + last, 2 * first + 3 * (second + last)));
+}
+
+#[test]
+fn parameters_start_as_in_pytorch() {
+    let model =
+        model(vec![conv(16, 3, 1, 1), Layer::LayerNorm { eps: 1e-5 }, Layer::Flatten, linear(3)], &[2, 8, 8]);
+    let parameters = model.initial_parameters(3);
+    let of = |tensor: usize| &parameters[model.layout().tensors()[tensor].range.clone()];
+    let bound = (1.0f32 / 18.0).sqrt();
+    let most = of(0).iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    assert!(most <= bound && most > 0.95 * bound, "{most}");
+    assert!(of(1).iter().all(|value| value.abs() <= bound) && of(1)[0] != of(0)[0]);
+    assert!(of(2).iter().all(|value| *value == 1.0) && of(3).iter().all(|value| *value == 0.0));
+    // Tensor 4 has a stream of its own.
+    let mut expected = vec![0.0; of(4).len()];
+    crate::init::weight(Init::Torch, 3, 4, 1024, 3, &mut expected);
+    assert_eq!(of(4), expected);
+}
