@@ -1,1 +1,3 @@
-//! The test harness.
+//! The test harness, and the benchmarks.
+
+pub mod bench;
