@@ -48,6 +48,17 @@ pub struct Microbatch<T> {
     pub labels: Labels<T>,
 }
 
+/// dW = dyᵀ x, db = Σ dy over rows.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearGradient<'a, T> {
+    /// \[rows, outputs\]
+    pub dy: &'a [T],
+    /// \[rows, inputs\]
+    pub x: &'a [T],
+    /// How many rows.
+    pub rows: usize,
+}
+
 /// The values of one microbatch between the layers. Grows to the largest microbatch seen, then
 /// allocates nothing.
 ///
@@ -185,8 +196,17 @@ impl<T: Float> Workspace<T> {
         &self.losses
     }
 
+    /// What a linear layer's gradient is made of, before its [`Self::backward_layer`]; `None` for other
+    /// layers.
+    pub fn linear_gradient(&self, model: &Model, index: usize) -> Option<LinearGradient<'_, T>> {
+        model.linear(index)?;
+        let from = index.checked_sub(1).map_or(0, |before| self.outputs[before]);
+        Some(LinearGradient { dy: &self.gradient, x: &self.slots[from], rows: self.rows })
+    }
+
     /// One layer, from the last to the first: overwrites `sums`, the layer's part of the gradient (Σ
-    /// over rows), and turns dL/d(output) into dL/d(input).
+    /// over rows), and turns dL/d(output) into dL/d(input). Without `sums`, of a linear layer, only the
+    /// latter: see [`Self::linear_gradient`].
     pub fn backward_layer(&mut self, model: &Model, index: usize, parameters: &[T], sums: &mut [T]) {
         let first = model.first_trained();
         if index < first {
@@ -199,17 +219,11 @@ impl<T: Float> Workspace<T> {
         match layer.operation {
             Operation::Linear { .. } => {
                 let parameters = &parameters[layer.parameters.clone()];
-                let (weight_sums, bias_sums) = layer.split_mut(sums);
                 let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
-                linear::backward_parameters(
-                    &self.gradient,
-                    input,
-                    weight_sums,
-                    bias_sums,
-                    rows,
-                    inputs,
-                    outputs,
-                );
+                if !sums.is_empty() {
+                    let (dw, db) = layer.split_mut(sums);
+                    linear::backward_parameters(&self.gradient, input, dw, db, rows, inputs, outputs);
+                }
                 if index > first {
                     resize(&mut self.previous, rows * inputs);
                     let (weight, _) = layer.split(parameters);
