@@ -41,6 +41,9 @@ pub struct RunArguments {
     /// Override a value of the run file, such as train.epochs=5
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// Steps between two lines of metrics.jsonl; evaluations and the last step always have one
+    #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    record_every: u64,
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
@@ -54,6 +57,7 @@ pub struct Ready {
     model: Model,
     opened: Opened,
     began: Instant,
+    record_every: u64,
 }
 
 /// Reads and checks everything before any worker starts.
@@ -74,7 +78,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
     let identity = Identity { run: &run, encoder: &encoder, model: &model, train: &rows.train.shape() };
     let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
-    Ok(Ready { run, rows, model, opened, began })
+    Ok(Ready { run, rows, model, opened, began, record_every: arguments.record_every })
 }
 
 /// A run file with its overrides.
@@ -106,7 +110,7 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began } = self;
+        let Self { run, rows, model, opened, began, record_every } = self;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
             let text = format!("a damaged checkpoint was put aside: {problem}");
@@ -131,7 +135,7 @@ impl Ready {
         }
         let show =
             Show::new(total_steps, done, run.train.epochs, directory.kind(), listening.workers.is_some());
-        let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed);
+        let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed, record_every);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let ended = serve(listening, |listener, coordinator| {
             coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat)

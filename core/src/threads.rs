@@ -41,6 +41,19 @@ impl Threads {
         }
     }
 
+    /// Runs both.
+    pub fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
+        match &self.0 {
+            Some(pool) => {
+                pool.join(a, b);
+            }
+            None => {
+                a();
+                b();
+            }
+        }
+    }
+
     /// Runs `work(start, block)` on blocks of at most `len` values.
     pub fn blocks<T: Send>(
         &self,

@@ -1,5 +1,6 @@
-//! The test harness.
+//! The test harness, and the benchmarks.
 
+pub mod bench;
 pub mod cluster;
 pub mod fuzz;
 pub mod sim;

@@ -13,9 +13,6 @@ use tracing::{error, info, warn};
 
 use crate::show::Show;
 
-/// Steps between two lines of metrics about steps; evaluations and the last step always have one.
-const RECORD_EVERY: u64 = 10;
-
 /// The digest of the newest checkpoint.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewestDigest(Arc<Mutex<Option<(u64, Digest)>>>);
@@ -36,6 +33,8 @@ pub(super) struct RunEffects {
     directory: Arc<RunDirectory>,
     show: Show,
     digest: NewestDigest,
+    /// Steps between two lines of metrics about steps.
+    record_every: u64,
 }
 
 impl RunEffects {
@@ -43,12 +42,13 @@ impl RunEffects {
         directory: Arc<RunDirectory>,
         show: Show,
         resumed: Option<(u64, Digest)>,
+        record_every: u64,
     ) -> (Self, NewestDigest) {
         let digest = NewestDigest::default();
         if let Some((step, resumed)) = resumed {
             digest.set(step, resumed);
         }
-        (Self { directory, show, digest: digest.clone() }, digest)
+        (Self { directory, show, digest: digest.clone(), record_every }, digest)
     }
 }
 
@@ -73,7 +73,9 @@ impl Effects for RunEffects {
     fn record(&mut self, record: Record) {
         self.show.record(&record);
         let wanted = match &record {
-            Record::Step(step) => step.step.is_multiple_of(RECORD_EVERY) || step.step == step.total_steps,
+            Record::Step(step) => {
+                step.step.is_multiple_of(self.record_every) || step.step == step.total_steps
+            }
             Record::Evaluation { .. } => true,
         };
         if wanted && let Err(problem) = self.directory.record(&record) {

@@ -6,6 +6,8 @@
 //!           the layer before …
 //! ```
 
+mod layer;
+mod pool;
 mod sum;
 
 use std::ops::Range;
@@ -16,6 +18,8 @@ use crate::ops::room;
 use crate::run::spec::Wire;
 use crate::threads::Threads;
 use crate::tree::{Node, Tree};
+use layer::{Making, Of};
+use pool::Pool;
 
 /// What a node sums besides its gradient.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -56,7 +60,7 @@ pub struct NodeGradient<T> {
 struct Place<T> {
     shard: u32,
     workspace: Workspace<T>,
-    /// The layer at hand of the shard's own gradient; only grows.
+    /// The shard's own gradient of the layer at hand, if it is not made block by block; only grows.
     sums: Vec<T>,
     loss: f64,
 }
@@ -89,12 +93,13 @@ pub struct Engine<T> {
     threads: Threads,
     places: Vec<Place<T>>,
     nodes: Vec<NodeGradient<T>>,
+    pool: Pool<T>,
 }
 
 impl<T: Float> Engine<T> {
     /// Shards are computed on `threads`; the result does not depend on how many there are.
     pub fn new(model: Model, threads: Threads) -> Self {
-        Self { model, threads, places: Vec::new(), nodes: Vec::new() }
+        Self { model, threads, places: Vec::new(), nodes: Vec::new(), pool: Pool::new() }
     }
 
     /// The network.
@@ -116,7 +121,7 @@ impl<T: Float> Engine<T> {
         mut deliver: impl FnMut(&[NodeGradient<T>], usize),
     ) {
         let used = self.load(nodes, microbatches);
-        let Self { model, threads, places, nodes } = self;
+        let Self { model, threads, places, nodes, pool } = self;
         let places = &mut places[..used];
         threads.each(places, |place| {
             let batch = Batch { seed: step.seed, step: step.step, shard: place.shard };
@@ -128,19 +133,31 @@ impl<T: Float> Engine<T> {
         }
         for layer in (0..model.layers()).rev() {
             let range = model.parameters(layer);
-            threads.each(places, |place| {
-                let sums = room(&mut place.sums, range.len());
-                place.workspace.backward_layer(model, layer, weights, sums);
-                step.round(Node::leaf(place.shard), sums);
-            });
-            if range.is_empty() {
-                continue;
+            let linear = model.linear(layer);
+            if linear.is_none() {
+                threads.each(places, |place| {
+                    let sums = room(&mut place.sums, range.len());
+                    place.workspace.backward_layer(model, layer, weights, sums);
+                    step.round(Node::leaf(place.shard), sums);
+                });
             }
-            for node in nodes.iter_mut() {
+            for node in nodes.iter_mut().filter(|_| !range.is_empty()) {
                 let places = &places[node.places.clone()];
-                sum::layer(step, node.node, places, &mut node.values[range.clone()], threads);
+                let making = Making { step, node: node.node, places, threads, pool };
+                let sums = &mut node.values[range.clone()];
+                match linear {
+                    Some(sides) => making.linear(sides, Of { model, layer }, sums),
+                    None => making.held(sums),
+                }
             }
-            deliver(nodes, layer);
+            if !range.is_empty() {
+                deliver(nodes, layer);
+            }
+            if linear.is_some() {
+                threads.each(places, |place| {
+                    place.workspace.backward_layer(model, layer, weights, &mut []);
+                });
+            }
         }
     }
 

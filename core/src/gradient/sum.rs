@@ -1,13 +1,10 @@
-//! Sums of shards in the reduction tree, block by block so that they stay in cache.
+//! Sums of shards in the reduction tree.
 
+use super::pool::Pool;
 use super::{Place, Step, Summary};
-use crate::Float;
-use crate::simd;
 use crate::threads::Threads;
 use crate::tree::Node;
-
-/// Values summed at a time: small enough that a block of each level of the tree stays in cache.
-const BLOCK: usize = 4096;
+use crate::{Float, simd};
 
 /// What lies below a node once absent siblings have been passed through.
 enum Below<'a, T> {
@@ -46,58 +43,38 @@ pub(super) fn summaries<T: Float>(node: Node, places: &[Place<T>]) -> Summary {
     }
 }
 
-/// One layer of the node's gradient.
-pub(super) fn layer<T: Float>(
-    step: Step,
-    node: Node,
-    places: &[Place<T>],
-    sums: &mut [T],
-    threads: &Threads,
-) {
-    threads.blocks(sums, BLOCK, |start, block| {
-        let mut spare = vec![T::zero(); usize::from(node.level) * block.len()];
-        sum_block(step, node, places, start, block, &mut spare);
-    });
+/// How a part of the vector is summed over shards.
+pub(super) struct Summing<'a, T, F> {
+    pub(super) step: Step,
+    /// Where the two halves of a sum run; with one thread, one after the other.
+    pub(super) threads: &'a Threads,
+    pub(super) pool: &'a Pool<T>,
+    /// Overwrites the part with a shard's own, as it is rounded for travel.
+    pub(super) shard: F,
 }
 
-/// Values `start..` of the node's sum. `spare` holds a block for each level below.
-fn sum_block<T: Float>(
-    step: Step,
-    node: Node,
-    places: &[Place<T>],
-    start: usize,
-    block: &mut [T],
-    spare: &mut [T],
-) {
-    let len = block.len();
-    match below(node, places) {
-        Below::Nothing => block.fill(T::zero()),
-        Below::Shard(place) => block.copy_from_slice(&place.sums[start..start + len]),
-        Below::Both { node, left: [left], right: [right] } => {
-            let (left, right) = (&left.sums[start..start + len], &right.sums[start..start + len]);
-            simd::wide(
-                #[inline(always)]
-                || {
-                    for ((sum, left), right) in block.iter_mut().zip(left).zip(right) {
-                        *sum = *left + *right;
-                    }
-                },
-            );
-            step.round(node, block);
-        }
-        Below::Both { node, left, right } => {
-            sum_block(step, node, left, start, block, spare);
-            let (other, spare) = spare.split_at_mut(len);
-            sum_block(step, node, right, start, other, spare);
-            simd::wide(
-                #[inline(always)]
-                || {
-                    for (sum, other) in block.iter_mut().zip(other) {
-                        *sum += *other;
-                    }
-                },
-            );
-            step.round(node, block);
+impl<T: Float, F: Fn(&Place<T>, &mut [T]) + Sync> Summing<'_, T, F> {
+    /// Overwrites `sum` with the node's. Depth first: of each level, one part at most waits.
+    pub(super) fn sum(&self, node: Node, places: &[Place<T>], sum: &mut [T]) {
+        match below(node, places) {
+            Below::Nothing => sum.fill(T::zero()),
+            Below::Shard(place) => (self.shard)(place, sum),
+            Below::Both { node, left, right } => {
+                let (left_child, right_child) = node.children().unwrap_or((node, node));
+                self.pool.with(sum.len(), |other| {
+                    self.threads
+                        .join(|| self.sum(left_child, left, sum), || self.sum(right_child, right, other));
+                    simd::wide(
+                        #[inline(always)]
+                        || {
+                            for (sum, other) in sum.iter_mut().zip(other.iter()) {
+                                *sum += *other;
+                            }
+                        },
+                    );
+                });
+                self.step.round(node, sum);
+            }
         }
     }
 }

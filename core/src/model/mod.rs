@@ -15,7 +15,7 @@ use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
-pub use workspace::{Batch, Labels, Microbatch, Workspace};
+pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.
 ///
@@ -106,6 +106,12 @@ impl Model {
     /// The part of the parameter vector that belongs to a layer; empty if it has none.
     pub fn parameters(&self, layer: usize) -> Range<usize> {
         self.layers.get(layer).map_or(0..0, |layer| layer.parameters.clone())
+    }
+
+    /// (inputs, outputs) of a linear layer; `None` for other layers.
+    pub fn linear(&self, layer: usize) -> Option<(usize, usize)> {
+        let layer = self.layers.get(layer)?;
+        matches!(layer.operation, Operation::Linear { .. }).then_some((layer.inputs, layer.outputs))
     }
 
     /// What is minimised.

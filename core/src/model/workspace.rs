@@ -53,6 +53,17 @@ pub struct Microbatch<T> {
     pub labels: Labels<T>,
 }
 
+/// dW = dyᵀ x, db = Σ dy over rows.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearGradient<'a, T> {
+    /// \[rows, outputs\]
+    pub dy: &'a [T],
+    /// \[rows, inputs\]
+    pub x: &'a [T],
+    /// How many rows.
+    pub rows: usize,
+}
+
 /// The values of one microbatch between the layers. Grows to the largest microbatch seen, then
 /// allocates nothing.
 ///
@@ -231,8 +242,18 @@ impl<T: Float> Workspace<T> {
         &self.losses
     }
 
+    /// What a linear layer's gradient is made of, before its [`Self::backward_layer`]; `None` for other
+    /// layers.
+    pub fn linear_gradient(&self, model: &Model, index: usize) -> Option<LinearGradient<'_, T>> {
+        model.linear(index)?;
+        let from = index.checked_sub(1).map_or(0, |before| self.outputs[before]);
+        let (rows, outputs) = (self.rows, model.layers[index].outputs);
+        Some(LinearGradient { dy: &self.gradient[..rows * outputs], x: &self.slots[from], rows })
+    }
+
     /// One layer, from the last to the first: overwrites `sums`, the layer's part of the gradient (Σ
-    /// over rows), and turns dL/d(output) into dL/d(input).
+    /// over rows), and turns dL/d(output) into dL/d(input). Without `sums`, of a linear layer, only the
+    /// latter: see [`Self::linear_gradient`].
     pub fn backward_layer(&mut self, model: &Model, index: usize, parameters: &[T], sums: &mut [T]) {
         let first = model.first_trained();
         if index < first {
@@ -242,7 +263,8 @@ impl<T: Float> Workspace<T> {
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
         let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
         let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
-        let (weight_sums, bias_sums) = layer.split_mut(sums);
+        let without = sums.is_empty();
+        let (weight_sums, bias_sums) = if without { (sums, None) } else { layer.split_mut(sums) };
         let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
         let (kept, scratch) = (&mut self.kept, &mut self.scratch);
         let gradient = &mut self.gradient[..rows * outputs];
@@ -250,7 +272,17 @@ impl<T: Float> Workspace<T> {
         // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
         let moved = match layer.operation {
             Operation::Linear(_) => {
-                linear::backward_parameters(gradient, input, weight_sums, bias_sums, rows, inputs, outputs);
+                if !without {
+                    linear::backward_parameters(
+                        gradient,
+                        input,
+                        weight_sums,
+                        bias_sums,
+                        rows,
+                        inputs,
+                        outputs,
+                    );
+                }
                 if index > first {
                     linear::backward_input(gradient, weight, previous, rows, inputs, outputs);
                 }

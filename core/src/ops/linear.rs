@@ -39,12 +39,18 @@ pub fn backward_parameters<T: Float>(
     outputs: usize,
 ) {
     product::transposed_times(dy, x, dw, outputs, rows, inputs);
-    let Some(db) = db.filter(|_| outputs > 0) else { return };
+    if let Some(db) = db {
+        backward_bias(dy, db);
+    }
+}
+
+/// Overwrites db \[outputs\] with the sum over rows of dy \[rows, outputs\], in row order.
+pub fn backward_bias<T: Float>(dy: &[T], db: &mut [T]) {
     simd::wide(
         #[inline(always)]
         || {
             db.fill(T::zero());
-            for row in dy.chunks_exact(outputs) {
+            for row in dy.chunks_exact(db.len().max(1)) {
                 for (db, dy) in db.iter_mut().zip(row) {
                     *db += *dy;
                 }
