@@ -3,6 +3,7 @@
 mod dataset;
 mod directory;
 mod model;
+mod prediction;
 mod run_file;
 
 use std::path::Path;
@@ -23,6 +24,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    cluster: prediction::Cluster,
 }
 
 /// What something is, for programs and for people.
@@ -36,12 +39,12 @@ struct Description {
 /// # Errors
 /// There is nothing, or it is damaged (78).
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { path, json } = arguments;
-    let Description { json: value, text } = described(path)?;
+    let Arguments { path, json, cluster } = arguments;
+    let Description { json: value, text } = described(path, *cluster)?;
     if *json { print::json(&value) } else { print::text(&text) }
 }
 
-fn described(name: &str) -> Result<Description, Failure> {
+fn described(name: &str, cluster: prediction::Cluster) -> Result<Description, Failure> {
     let path = Path::new(name);
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if path.is_dir() {
@@ -52,7 +55,7 @@ fn described(name: &str) -> Result<Description, Failure> {
         };
     }
     match extension {
-        "toml" => run_file::describe(path),
+        "toml" => run_file::describe(path, cluster),
         "safetensors" => model::file(path),
         _ => dataset::describe(&source(name)),
     }

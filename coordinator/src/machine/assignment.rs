@@ -5,7 +5,7 @@ use lockstep_proto::Session;
 
 /// A run of consecutive shards for each worker, as equal as can be, in the order of their sessions.
 /// More workers than shards are hot spares and get none.
-pub(super) fn assign(tree: Tree, workers: &[Session]) -> Vec<(Session, Vec<Node>)> {
+pub fn assign(tree: Tree, workers: &[Session]) -> Vec<(Session, Vec<Node>)> {
     let shards = u64::from(tree.shards());
     let used = (workers.len() as u64).min(shards);
     let bound = |index: u64| (shards * index / used.max(1)) as u32;

@@ -36,6 +36,7 @@ use crate::notice::Notice;
 use crate::progress::Progress;
 use members::Members;
 
+pub use assignment::assign;
 pub use members::MISSED_HEARTBEATS;
 pub use types::{Action, Config, Event, Fingerprint, Save};
 

@@ -12,13 +12,14 @@ use lockstep_data::{Features, Prepared, Table};
 use serde_json::{Value, json};
 
 use super::Description;
+use super::prediction::{Cluster, Prediction};
 use crate::coordinate::read_run;
 use crate::failure::Failure;
 use crate::print::{bytes, count, list, table};
 
 /// # Errors
 /// Bad run file or data.
-pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
+pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Failure> {
     let run = read_run(path, &[])?;
     let base = path.parent().unwrap_or(Path::new(""));
     let Prepared { train, validation, encoder } =
@@ -32,6 +33,7 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
     let (forward, both) = model.multiply_adds();
     let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
     let classes = encoder.labels().map_or(0, <[String]>::len);
+    let prediction = Prediction::of(cluster, &run, (forward, both), (cost.up, cost.down));
     let json = json!({
         "kind": "run file",
         "name": run.name,
@@ -46,9 +48,10 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
         "layers": layers.iter().map(as_json).collect::<Vec<_>>(),
         "bytes_a_step": { "up_a_node": cost.up, "down_a_worker": cost.down },
         "memory": { "worker": cost.worker, "coordinator": cost.coordinator },
+        "prediction": prediction.map(Prediction::json),
     });
     let parameters = model.layout().len() as u64;
-    let facts = [
+    let mut facts = vec![
         ("run", format!("{} ({})", run.name, path.display())),
         ("rows", format!("{} to train on, {} to validate on", count(rows.train.rows()), count(validation))),
         ("a row", format!("{:?}{}", rows.train.shape().sample, classes_text(classes))),
@@ -70,6 +73,7 @@ pub(super) fn describe(path: &Path) -> Result<Description, Failure> {
         ("memory", format!("about {} in one worker of all shards", bytes(cost.worker))),
         ("", format!("about {} in the coordinator", bytes(cost.coordinator))),
     ];
+    facts.extend(prediction.map(|prediction| ("a step takes", prediction.text())));
     let header = ["layer", "inputs", "outputs", "parameters", "multiply-adds"].map(String::from).to_vec();
     let lines = std::iter::once(header).chain(layers.iter().map(cells));
     let text = format!("{}\n{}", list(&facts), table(&lines.collect::<Vec<_>>()));
