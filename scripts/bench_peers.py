@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Lockstep beside PyTorch DDP: milliseconds a training step, on this machine, in the same minutes.
 
-usage: bench_peers.py [--rounds N] [CASE ...]        (make bench-peers ARGS="mlp_small")
+usage: bench_peers.py [--rounds N] [--kernel KERNEL] [CASE ...]        (make bench-peers ARGS="mlp_small")
 
 Each round runs both, one after the other, so that whatever else the machine does falls on both. The
 table gives medians over rounds and their ratio: below 1, Lockstep is faster. Lockstep's number is a
 whole step of real worker processes over gRPC; PyTorch's is a whole step without any data loading.
+PyTorch multiplies with the widest vectors that the processor has, Lockstep with those of the run's
+kernel: compare also with --kernel SkylakeX on a processor with AVX-512.
 """
 import argparse
 import collections
@@ -31,13 +33,14 @@ def lines_of(command):
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def ours(case):
+def ours(case, kernel):
     batch, steps = CASES[case]
     command = [TARGET / "release" / "bench", "--json", "--case", case, "--steps", steps]
+    command += ["--kernel", kernel] if kernel else []
     return {(row["workers"], row["threads"]): checked(row, batch) for row in lines_of(command)}
 
 
-def theirs(case):
+def theirs(case, _):
     batch, steps = CASES[case]
     command = [sys.executable, ROOT / "scripts" / "torch_ddp.py", case, batch, steps, "sgd"]
     return {(row["processes"], row["threads"]): checked(row, batch) for row in lines_of(command)}
@@ -53,6 +56,7 @@ def main():
     parser = argparse.ArgumentParser(description="Lockstep beside PyTorch DDP.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; default: all")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kernel", help="BLAS kernel of Lockstep's runs; default: Lockstep's own")
     options = parser.parse_args()
     unknown = set(options.cases) - set(CASES)
     if unknown or options.rounds < 1:
@@ -63,7 +67,7 @@ def main():
         measured = collections.defaultdict(lambda: ([], []))
         for _ in range(options.rounds):
             for side, run in enumerate((ours, theirs)):
-                for setting, ms in run(case).items():
+                for setting, ms in run(case, options.kernel).items():
                     measured[setting][side].append(ms)
         for setting in SETTINGS:
             lockstep, pytorch = measured[setting]

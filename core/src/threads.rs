@@ -41,6 +41,14 @@ impl Threads {
         }
     }
 
+    /// Runs `work` among the threads: what it shares out from there needs no waking of the first one.
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.0 {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
     /// Runs both.
     pub fn join(&self, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
         match &self.0 {

@@ -18,7 +18,7 @@ pub fn run(
     step: Step,
     job: &Job,
     microbatches: &mut [Microbatch<f32>],
-    mut emit: impl FnMut(Gradient),
+    mut emit: impl FnMut(Gradient) + Send,
 ) {
     let layout = engine.model().layout().clone();
     let root = step.tree.root();

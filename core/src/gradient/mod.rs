@@ -118,11 +118,22 @@ impl<T: Float> Engine<T> {
         nodes: &[Node],
         weights: &[T],
         microbatches: &mut [Microbatch<T>],
-        mut deliver: impl FnMut(&[NodeGradient<T>], usize),
+        deliver: impl FnMut(&[NodeGradient<T>], usize) + Send,
     ) {
         let used = self.load(nodes, microbatches);
         let Self { model, threads, places, nodes, pool } = self;
         let places = &mut places[..used];
+        threads.enter(|| Self::backpropagate(step, weights, (model, threads, pool), places, nodes, deliver));
+    }
+
+    fn backpropagate(
+        step: Step,
+        weights: &[T],
+        (model, threads, pool): (&Model, &Threads, &Pool<T>),
+        places: &mut [Place<T>],
+        nodes: &mut [NodeGradient<T>],
+        mut deliver: impl FnMut(&[NodeGradient<T>], usize),
+    ) {
         threads.each(places, |place| {
             let batch = Batch { seed: step.seed, step: step.step, shard: place.shard };
             place.workspace.forward(model, weights, Some(batch));

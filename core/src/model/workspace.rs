@@ -245,10 +245,14 @@ impl<T: Float> Workspace<T> {
     /// What a linear layer's gradient is made of, before its [`Self::backward_layer`]; `None` for other
     /// layers.
     pub fn linear_gradient(&self, model: &Model, index: usize) -> Option<LinearGradient<'_, T>> {
-        model.linear(index)?;
+        let (inputs, outputs) = model.linear(index)?;
         let from = index.checked_sub(1).map_or(0, |before| self.outputs[before]);
-        let (rows, outputs) = (self.rows, model.layers[index].outputs);
-        Some(LinearGradient { dy: &self.gradient[..rows * outputs], x: &self.slots[from], rows })
+        let rows = self.rows;
+        Some(LinearGradient {
+            dy: &self.gradient[..rows * outputs],
+            x: &self.slots[from][..rows * inputs],
+            rows,
+        })
     }
 
     /// One layer, from the last to the first: overwrites `sums`, the layer's part of the gradient (Σ

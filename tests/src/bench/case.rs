@@ -59,11 +59,11 @@ impl Case {
         self.classes().max(BATCHES * self.batch)
     }
 
-    /// Writes rows and run file; `name` is then the run's.
+    /// Writes rows and run file.
     ///
     /// # Errors
     /// The system refuses.
-    pub fn write(&self, folder: &Path, name: &str, shards: u32, steps: usize) -> io::Result<()> {
+    pub fn write(&self, folder: &Path, shards: u32, kernel: &str, steps: usize) -> io::Result<()> {
         let data = match self.side() {
             Some(side) => {
                 self.write_images(folder, side)?;
@@ -80,12 +80,12 @@ impl Case {
         if self.side().is_some() {
             layers.insert(0, "\"flatten\"".into());
         }
-        let batch = self.batch;
+        let Self { name, batch, .. } = self;
         let epochs = (steps + WARM_UP).div_ceil(self.rows() / batch);
         let run = format!(
             "name = \"{name}\"\n\n[data]\n{data}\n\n[model]\nloss = \"{loss}\"\nlayers = [{}]\n\n[train]\n\
              epochs = {epochs}\nbatch_size = {batch}\noptimizer = {{ sgd = {{ lr = 0.01, momentum = 0.9 }} }}\n\n\
-             [cluster]\nshards = {shards}\n\n[checkpoint]\nevery_steps = 1000000\n",
+             [cluster]\nshards = {shards}\nkernel = \"{kernel}\"\n\n[checkpoint]\nevery_steps = 1000000\n",
             layers.join(", ")
         );
         std::fs::write(folder.join("run.toml"), run)

@@ -24,6 +24,10 @@ pub fn train(command: &Path, run: &Path, directory: &Path, workers: usize, threa
     let mut train = Command::new(command);
     train.arg("train").arg(run).arg("--run-dir").arg(directory);
     train.args(["--workers", &workers.to_string(), "--threads", &threads.to_string()]);
+    // As in a user's shell: the command pins the library's environment itself.
+    for pinned in ["OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"] {
+        train.env_remove(pinned);
+    }
     train.args(["--record-every", "1"]).stdout(Stdio::null()).stderr(Stdio::piped());
     train
 }

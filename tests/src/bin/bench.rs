@@ -23,6 +23,9 @@ struct Arguments {
     /// Shards, 8 by default; "workers": as many as workers times threads
     #[arg(long, value_name = "S", default_value = "8")]
     shards: String,
+    /// BLAS kernel of the runs and of the floor [default: the one of a run that names none]
+    #[arg(long, value_name = "KERNEL")]
+    kernel: Option<String>,
     /// A JSON object a line: case, workers, threads, shards, batch, ms, floor_ms, sharded_floor_ms
     #[arg(long)]
     json: bool,
@@ -34,10 +37,13 @@ const CLUSTERS: [(usize, usize); 4] = [(1, 1), (1, 2), (2, 1), (4, 1)];
 /// OpenBLAS reads its environment when it loads.
 const KERNEL: &str = "OPENBLAS_CORETYPE";
 const THREADS: &str = "OPENBLAS_NUM_THREADS";
+/// This program was executed again; a second time would be no better.
+const AGAIN: &str = "LOCKSTEP_BENCH_AGAIN";
 
 fn main() -> Result<()> {
-    pin()?;
     let arguments = Arguments::parse();
+    let kernel = arguments.kernel.as_deref().unwrap_or(run::default_kernel());
+    pin(kernel)?;
     let wanted = |name: &str| arguments.case.as_deref().is_none_or(|only| only == name);
     let cases: Vec<&Case> = CASES.iter().filter(|case| wanted(case.name)).collect();
     if cases.is_empty() && !wanted("start") && !wanted("fixed") {
@@ -63,16 +69,16 @@ fn main() -> Result<()> {
 }
 
 /// The kernel and the one thread that workers run under, by executing this program again.
-fn pin() -> Result<()> {
-    let kernel = run::default_kernel();
+fn pin(kernel: &str) -> Result<()> {
     if blas::kernel() == kernel && blas::threads() == 1 {
         return Ok(());
     }
-    if std::env::var_os(KERNEL).is_some_and(|given| given == kernel) {
+    if std::env::var_os(AGAIN).is_some() {
         bail!("{} does not run {kernel} on one thread", blas::library());
     }
     let mut again = Command::new(std::env::current_exe()?);
-    let failed = again.args(std::env::args_os().skip(1)).env(KERNEL, kernel).env(THREADS, "1").exec();
+    let failed =
+        again.args(std::env::args_os().skip(1)).env(KERNEL, kernel).env(THREADS, "1").env(AGAIN, "1").exec();
     Err(failed).context("cannot execute again")
 }
 
@@ -105,7 +111,7 @@ fn steps(case: &Case, arguments: &Arguments, folder: &Path) -> Result<()> {
         };
         let folder = folder.join(format!("{}-{workers}-{threads}", case.name));
         std::fs::create_dir(&folder)?;
-        case.write(&folder, case.name, u32::try_from(shards)?, steps)?;
+        case.write(&folder, u32::try_from(shards)?, &blas::kernel(), steps)?;
         // The floor beside each cluster: the machine may have changed its mind in between.
         let floor_ms = floor::floor_ms(case, 2);
         let sharded_floor_ms = floor::floor_ms(case, shards);
