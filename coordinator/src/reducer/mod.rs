@@ -17,8 +17,6 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use lockstep_core::chunks::Chunks;
 use lockstep_core::gradient::Summary;
-use lockstep_core::layout::Layout;
-use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::{Run, Wire};
 use lockstep_core::tree::{Node, Tree};
 use lockstep_core::wire;
@@ -322,12 +320,4 @@ fn encode(values: &[f32], encoding: Wire) -> Bytes {
     let mut bytes = Vec::new();
     wire::encode(values, encoding, &mut bytes);
     bytes.into()
-}
-
-impl Reducer {
-    /// An optimizer in its first state and W(0), for the run.
-    pub fn initial(run: &Run, layout: &Layout, weights: Vec<f32>, total_steps: u64) -> State {
-        let optimizer = Optimizer::new(run.train.optimizer, layout.len());
-        State::new(run, layout, 0, total_steps, weights, optimizer)
-    }
 }

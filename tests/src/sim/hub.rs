@@ -51,7 +51,9 @@ impl Hub {
         let (progress, state) = match newest {
             None => {
                 let weights = case.model.initial_parameters(case.run.seed);
-                (Progress::default(), Reducer::initial(&case.run, layout, weights, case.total_steps))
+                let optimizer = Optimizer::new(case.run.train.optimizer, layout.len());
+                let state = State::new(&case.run, layout, 0, case.total_steps, weights, optimizer);
+                (Progress::default(), state)
             }
             Some((save, snapshot)) => {
                 let step = snapshot.step;
