@@ -4,6 +4,7 @@ mod build;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod workspace;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
+pub use weights::{Flat, Weights};
 pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.
