@@ -9,10 +9,10 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO := runs/digits-demo
 TORCH := torch==2.15.0 numpy
-# Passed on to bench, bench-peers, soak and fuzz: make bench ARGS="--help"
+# Passed on to bench, bench-peers, bench-faults, soak and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo test verify fix bench bench-peers soak fuzz
+.PHONY: help setup build demo test verify fix bench bench-peers bench-faults soak fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: setup ## time a start, a step's fixed cost and whole steps, beside the ar
 bench-peers: setup .venv/ready ## the same beside PyTorch DDP, in a virtual environment (5 GB)
 	cargo build --release -p lockstep-cli -p lockstep-tests --bins
 	.venv/bin/python scripts/bench_peers.py $(ARGS)
+
+bench-faults: build ## time slow workers (under CPU quotas, as root) and recovery from kills
+	python3 scripts/bench_faults.py $(ARGS)
 
 soak: setup ## simulate clusters and faults without end; prints the command that reproduces a failure
 	cargo run --release -p lockstep-tests --bin soak -- $(ARGS)

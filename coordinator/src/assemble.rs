@@ -76,6 +76,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
         pieces: u32::try_from(pieces).unwrap_or(u32::MAX),
         save_every: run.checkpoint.every_steps.max(1),
         heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
+        min_workers: run.cluster.min_workers,
         numerics: run.cluster.numerics,
         kernel: run.cluster.kernel.clone(),
         run: run::to_toml(run),

@@ -18,4 +18,4 @@ pub use convert::Malformed;
 pub use ids::{Generation, Session};
 
 /// The version of the contract; equal on both sides, checked at the door.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;

@@ -1,5 +1,7 @@
 //! The arithmetic of a job: gradients of nodes, cut into chunks as their layers are done.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use lockstep_core::chunks::Chunks;
 use lockstep_core::gradient::{Engine, Step};
@@ -12,7 +14,8 @@ use crate::session::Job;
 
 /// Computes a job's nodes and emits every chunk as soon as all of its layers are done: chunks of the
 /// last layers first, all nodes of one chunk before the next. The forward pass goes on as weights come;
-/// if they stop coming, nothing is emitted.
+/// if they stop coming, or nobody wants the gradient any more, nothing is emitted. Returns how long it
+/// waited for weights; `None` if it was not finished.
 pub fn run(
     engine: &mut Engine<f32>,
     chunks: &Chunks,
@@ -20,14 +23,20 @@ pub fn run(
     job: &Job,
     microbatches: &mut [Microbatch<f32>],
     mut emit: impl FnMut(Gradient) + Send,
-) {
+) -> Option<Duration> {
     engine.load(&job.nodes, microbatches);
     let layers = engine.model().layers();
     let mut done = 0;
+    let mut waited = Duration::ZERO;
     while done < layers {
-        let Some(here) = job.weights.wait(done) else { return };
+        let began = Instant::now();
+        let here = job.weights.wait(done)?;
+        waited += began.elapsed();
         engine.forward(step, done..here, &*job.weights);
         done = here;
+        if job.weights.is_retired() {
+            return None;
+        }
     }
     let layout = engine.model().layout().clone();
     let root = step.tree.root();
@@ -50,6 +59,7 @@ pub fn run(
             open = chunk;
         }
     });
+    Some(waited)
 }
 
 fn encode(values: &[f32], encoding: Wire) -> Bytes {

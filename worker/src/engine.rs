@@ -2,6 +2,7 @@
 //! arithmetic runs anywhere else.
 
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 use std::{io, thread};
 
 use lockstep_core::evaluation;
@@ -72,13 +73,18 @@ impl Computer {
         }
         let shards: Vec<u32> =
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
+        let began = Instant::now();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
-        compute::run(&mut self.engine, &self.task.chunks, step, job, &mut batches, |gradient| {
+        let waited = compute::run(&mut self.engine, &self.task.chunks, step, job, &mut batches, |gradient| {
             // The session is gone if nobody listens; the thread ends after this job.
             let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
         });
+        let computing = waited.map(|waited| began.elapsed().saturating_sub(waited));
+        let micros = computing.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        // What was not finished measures nothing.
+        let measured = if computing.is_some() { shards.len() } else { 0 };
         self.prefetch.ahead(job.step.saturating_add(1), shards, batches);
-        Ok(Input::Done)
+        Ok(Input::Done { shards: measured as u32, micros })
     }
 
     fn evaluate(&mut self, weights: &Arriving, pieces: &[u32]) -> Result<Input, Unfit> {

@@ -16,14 +16,20 @@
 //! when a node is here and when a step is committed.
 
 mod assignment;
+mod balance;
 mod course;
+mod duty;
 mod evaluation;
+mod labour;
 mod members;
 mod membership;
+mod pace;
+mod parts;
 mod step;
 #[cfg(test)]
 mod tests;
 mod types;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -34,7 +40,10 @@ use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
 use crate::progress::Progress;
+use balance::Balance;
 use members::Members;
+use pace::Pace;
+use waiting::Wait;
 
 pub use assignment::assign;
 pub use members::MISSED_HEARTBEATS;
@@ -43,7 +52,7 @@ pub use types::{Action, Config, Event, Fingerprint, Save};
 /// What is being done.
 #[derive(Clone, Debug)]
 enum Work {
-    /// Nobody is here, or the next step waits for a checkpoint.
+    /// Too few are here, or the next step waits for a checkpoint.
     Idle,
     Step(step::Work),
     /// The step at hand is closed, because of a stop; the reducer says what is left of it.
@@ -68,8 +77,9 @@ pub struct Machine {
     /// The step whose checkpoint failed last: it is not tried again before there is a need.
     not_saved: Option<u64>,
     stopping: bool,
-    /// When people were last told that the run waits.
-    waiting_since: Option<(Duration, Duration)>,
+    balance: Balance,
+    pace: Pace,
+    wait: Option<Wait>,
     step_began: Duration,
     actions: VecDeque<Action>,
 }
@@ -88,7 +98,9 @@ impl Machine {
             saving: None,
             not_saved: None,
             stopping: false,
-            waiting_since: None,
+            balance: Balance::default(),
+            pace: Pace::default(),
+            wait: None,
             step_began: Duration::ZERO,
             actions: VecDeque::new(),
         }
@@ -105,8 +117,8 @@ impl Machine {
             return None;
         }
         let late = self.members.first_deadline(self.config.heartbeat);
-        let tell = self.waiting_since.map(|(_, told)| told + WAITING_NOTICE);
-        late.into_iter().chain(tell).min()
+        let tell = self.wait.as_ref().map(Wait::next);
+        late.into_iter().chain(tell).chain(self.first_due()).min()
     }
 
     /// How far the run is.
@@ -119,7 +131,8 @@ impl Machine {
         self.members.get(session).is_some()
     }
 
-    /// Sessions that were silent for too long end; people are told what the run waits for.
+    /// Sessions that were silent for too long end, and those whose work stands still; what late ones have
+    /// open is given to others too; people are told what the run waits for.
     pub fn handle_timeout(&mut self, now: Duration) {
         for session in self.members.late(now, self.config.heartbeat) {
             if matches!(self.work, Work::Ended) {
@@ -128,12 +141,9 @@ impl Machine {
             let silent = self.config.heartbeat * MISSED_HEARTBEATS;
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
-        if let Some((since, told)) = self.waiting_since
-            && now >= told + WAITING_NOTICE
-        {
-            self.waiting_since = Some((since, now));
-            self.notice(Notice::Waiting { step: self.progress.step, seconds: (now - since).as_secs() });
-        }
+        self.check_duties(now);
+        self.watch(now);
+        self.tell_waiting(now);
     }
 
     /// Takes an event. Messages of sessions that have ended change nothing.
@@ -144,11 +154,17 @@ impl Machine {
             }
             return;
         }
+        self.take(now, event);
+        self.watch(now);
+    }
+
+    fn take(&mut self, now: Duration, event: Event) {
         match event {
             Event::Start => self.boundary(now),
             Event::Hello(session, hello) => self.hello(now, session, hello),
             Event::Ready(session, ready) => self.ready(now, session, ready),
             Event::Tensors(session) => {
+                self.joins(now, session);
                 if let Some(member) = self.members.heard(session, now)
                     && !std::mem::replace(&mut member.tensors, true)
                 {
@@ -158,6 +174,10 @@ impl Machine {
             Event::Heard(session) => {
                 self.members.heard(session, now);
             }
+            Event::Moved(session) => self.joins(now, session),
+            Event::Released(session, step) => self.released(now, session, step),
+            Event::Computed(session, computed) => self.computed(now, session, computed),
+            Event::Leave(session) => self.leave(now, session),
             Event::Evaluated(session, evaluated) => {
                 if self.members.heard(session, now).is_some() {
                     self.evaluated(now, session, evaluated);
@@ -166,7 +186,7 @@ impl Machine {
             Event::Gone(session, why) => self.lose(now, session, why, None),
             Event::NodeDone(node) => {
                 if let Work::Step(work) = &mut self.work {
-                    work.done(node);
+                    work.finish(node);
                 }
             }
             Event::Committed(committed) => self.committed(now, committed),
@@ -197,6 +217,3 @@ impl Machine {
         self.actions.push_back(Action::Notice(notice));
     }
 }
-
-/// Between two lines that say what the run waits for.
-const WAITING_NOTICE: Duration = Duration::from_secs(60);

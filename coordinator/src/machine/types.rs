@@ -6,7 +6,7 @@ use lockstep_core::epoch::Plan;
 use lockstep_core::run::spec::Numerics;
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
-use lockstep_proto::message::{Evaluated, Hello, Outcome, Ready, ToWorker};
+use lockstep_proto::message::{Computed, Evaluated, Hello, Outcome, Ready, ToWorker};
 
 use crate::notice::Notice;
 use crate::progress::{Progress, Record};
@@ -27,6 +27,8 @@ pub struct Config {
     pub save_every: u64,
     /// Between two signs of life.
     pub heartbeat: Duration,
+    /// No step begins with fewer workers; at least 1.
+    pub min_workers: u32,
     /// Whether workers that compute other bits are refused.
     pub numerics: Numerics,
     /// The kernel that workers run under.
@@ -63,6 +65,14 @@ pub enum Event {
     Tensors(Session),
     /// A sign of life.
     Heard(Session),
+    /// A sign that its work moves: a chunk, or rows that it took.
+    Moved(Session),
+    /// It needs no W older than this step.
+    Released(Session, u64),
+    /// The nodes of an assignment are computed.
+    Computed(Session, Computed),
+    /// It wants to go.
+    Leave(Session),
     /// Sums of pieces.
     Evaluated(Session, Evaluated),
     /// A stream of it broke, for this reason.

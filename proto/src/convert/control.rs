@@ -5,7 +5,8 @@ use lockstep_core::tree::Node;
 
 use super::Malformed;
 use crate::message::{
-    Assign, End, Evaluate, Evaluated, FromWorker, Hello, Outcome, Ready, Reason, Refused, ToWorker, Welcome,
+    Assign, Computed, End, Evaluate, Evaluated, FromWorker, Hello, Outcome, Ready, Reason, Refused, ToWorker,
+    Welcome,
 };
 use crate::wire::{self, from_worker, to_worker};
 use crate::{Generation, Session};
@@ -25,6 +26,10 @@ impl From<FromWorker> for wire::FromWorker {
                 step,
                 pieces: pieces.into_iter().map(piece_to_wire).collect(),
             }),
+            FromWorker::Computed(Computed { generation, step, shards, micros }) => {
+                Message::Computed(wire::Computed { generation: generation.to_u64(), step, shards, micros })
+            }
+            FromWorker::Leave => Message::Leave(wire::Leave {}),
         };
         Self { message: Some(message) }
     }
@@ -49,6 +54,11 @@ impl TryFrom<wire::FromWorker> for FromWorker {
             Message::Evaluated(wire::Evaluated { step, pieces }) => {
                 Self::Evaluated(Evaluated { step, pieces: pieces.into_iter().map(piece_from_wire).collect() })
             }
+            Message::Computed(wire::Computed { generation, step, shards, micros }) => {
+                let generation = Generation::from_u64(generation);
+                Self::Computed(Computed { generation, step, shards, micros })
+            }
+            Message::Leave(wire::Leave {}) => Self::Leave,
         })
     }
 }
@@ -112,6 +122,7 @@ impl From<ToWorker> for wire::ToWorker {
             ToWorker::End(End { outcome, text }) => {
                 Message::End(wire::End { outcome: outcome_to_wire(outcome).into(), text })
             }
+            ToWorker::Leave => Message::Leave(wire::Leave {}),
         };
         Self { message: Some(message) }
     }
@@ -147,6 +158,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
             Message::End(end) => {
                 Self::End(End { outcome: outcome_from_wire(end.outcome())?, text: end.text })
             }
+            Message::Leave(wire::Leave {}) => Self::Leave,
         })
     }
 }
@@ -160,6 +172,7 @@ fn reason_to_wire(reason: Reason) -> wire::refused::Reason {
         Reason::Late => Wire::Late,
         Reason::Malformed => Wire::Malformed,
         Reason::Ending => Wire::Ending,
+        Reason::Hung => Wire::Hung,
     }
 }
 
@@ -172,6 +185,7 @@ fn reason_from_wire(reason: wire::refused::Reason) -> Result<Reason, Malformed> 
         Wire::Late => Reason::Late,
         Wire::Malformed => Reason::Malformed,
         Wire::Ending => Reason::Ending,
+        Wire::Hung => Reason::Hung,
         Wire::Unspecified => return Err(Malformed("a refusal without a reason")),
     })
 }

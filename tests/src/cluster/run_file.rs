@@ -21,6 +21,8 @@ pub struct RunFile {
     pub every_steps: u32,
     /// Milliseconds between two signs of life.
     pub heartbeat_ms: u32,
+    /// `min_workers`
+    pub min_workers: u32,
 }
 
 impl Default for RunFile {
@@ -34,6 +36,7 @@ impl Default for RunFile {
             epochs: 2,
             every_steps: 200,
             heartbeat_ms: 1000,
+            min_workers: 1,
         }
     }
 }
@@ -41,7 +44,8 @@ impl Default for RunFile {
 impl RunFile {
     /// The text, with dropout and a width that no vector register divides.
     pub fn text(&self) -> String {
-        let Self { shards, batch, wire, clip, optimizer, epochs, every_steps, heartbeat_ms } = self;
+        let Self { shards, batch, wire, clip, optimizer, epochs, every_steps, heartbeat_ms, min_workers } =
+            self;
         let (train, validation) = (example("digits-train.csv"), example("digits-test.csv"));
         let clip = if *clip { "clip_norm = 0.5" } else { "" };
         format!(
@@ -65,6 +69,7 @@ schedule = {{ cosine = {{ warmup_steps = 5 }} }}
 shards = {shards}
 wire = {wire:?}
 heartbeat_ms = {heartbeat_ms}
+min_workers = {min_workers}
 
 [checkpoint]
 every_steps = {every_steps}

@@ -26,8 +26,14 @@ pub(super) struct Host {
     pub(super) state: State,
     /// Of the process: what was meant for an earlier one is nobody's.
     pub(super) incarnation: u32,
-    /// How long its work takes, in milliseconds a job at most.
+    /// How long a shard or a piece takes, in milliseconds at most.
     pub(super) slowness: u64,
+    /// Its computing stands still, in this session; its heartbeat does not.
+    pub(super) hung: bool,
+    /// It wants to go.
+    pub(super) leaving: bool,
+    /// When its job began.
+    pub(super) began: Duration,
     /// Stopped until then; what happens meanwhile waits here.
     pub(super) frozen: Option<Duration>,
     pub(super) deferred: VecDeque<Event>,
@@ -55,6 +61,9 @@ impl Host {
             state: State::Away,
             incarnation: 0,
             slowness,
+            hung: false,
+            leaving: false,
+            began: Duration::ZERO,
             frozen: None,
             deferred: VecDeque::new(),
             order: case.order(),

@@ -74,6 +74,7 @@ impl Hub {
             pieces: case.pieces.len() as u32,
             save_every: case.run.checkpoint.every_steps,
             heartbeat: Duration::from_millis(case.run.cluster.heartbeat_ms),
+            min_workers: case.run.cluster.min_workers,
             numerics: case.run.cluster.numerics,
             kernel: case.run.cluster.kernel.clone(),
             run: String::new(),

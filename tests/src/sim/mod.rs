@@ -41,6 +41,10 @@ pub fn faults() -> Vec<String> {
         "disk full",
         "all lost in the middle of a streamed step",
         "weights that came in the middle of a forward pass",
+        "what a late worker had was computed by another too",
+        "a hung worker was put out",
+        "fewer workers than the least",
+        "a worker left",
     ];
     let all = faults::ALL.iter().map(|fault| format!("{fault:?}"));
     all.chain(more.map(String::from)).map(|fault| format!("fault: {fault}")).collect()

@@ -49,8 +49,8 @@ impl Prediction {
     ) -> Option<Self> {
         let (workers, flops) = (cluster.workers?, cluster.flops?);
         let tree = Tree::new(run.cluster.shards);
-        let sessions: Vec<Session> = (1..=workers).map(|number| Session::new(1, number)).collect();
-        let assigned = assign(tree, &sessions);
+        let alike: Vec<(Session, u64)> = (1..=workers).map(|number| (Session::new(1, number), 1)).collect();
+        let assigned = assign(tree, &alike);
         let shards_of = |nodes: &[lockstep_core::tree::Node]| -> u64 {
             let all = nodes.iter().flat_map(|node| node.shards());
             all.filter(|shard| *shard < tree.shards()).count() as u64
