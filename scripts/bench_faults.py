@@ -17,6 +17,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -138,6 +139,7 @@ class Cluster:
             process.wait()
         for quota in self.quotas:
             quota.remove()
+        shutil.rmtree(self.folder)
 
 
 def folder(table, **options):
@@ -152,7 +154,7 @@ def quotas(lockstep, table, undisturbed):
     except OSError as error:
         return print(f"quotas: skipped, no cgroup can be made here ({error})")
     probe.remove()
-    options = {"width": 1024, "epochs": 30, "batch": 4096, "every": 100000}
+    options = {"width": 1024, "epochs": 40, "batch": 8192, "every": 100000}
     alone = {}
     for share in sorted(set(SHARES)):
         with Cluster(lockstep, folder(table, **options), [share]) as cluster:
@@ -160,7 +162,7 @@ def quotas(lockstep, table, undisturbed):
             print(f"alone with {share} % of a core: {alone[share]:.3f} steps/s", flush=True)
     total = sum(alone[share] for share in SHARES)
     with Cluster(lockstep, folder(table, **options), SHARES) as cluster:
-        together = cluster.rate(12, 12)
+        together = cluster.rate(12, 10)
         digest = cluster.digest()
     print(f"together: {together:.3f} steps/s, {100 * together / total:.0f} % of the sum {total:.3f} (aim: 85)")
     print(f"digest {'as undisturbed' if digest == undisturbed(options) else 'DIFFERS'}")

@@ -14,6 +14,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 pub(super) struct Wait {
     what: What,
     step: u64,
+    /// Workers that were here when people were last told.
+    here: u32,
     since: Duration,
     told: Duration,
 }
@@ -33,7 +35,8 @@ impl Wait {
 }
 
 impl Machine {
-    /// After every event: is it still the same that is waited for? A run without workers says so at once.
+    /// After every event: is it still the same that is waited for? A run without enough workers says so at
+    /// once, and again when one of them has come.
     pub(super) fn watch(&mut self, now: Duration) {
         let what = match &self.work {
             Work::Ended | Work::Abandoned => return self.wait = None,
@@ -45,13 +48,15 @@ impl Machine {
             Work::Idle if self.staying() < self.config.min_workers => What::Workers,
             Work::Idle => What::Checkpoint,
         };
-        let step = self.progress.step;
-        if self.wait.as_ref().is_some_and(|wait| (wait.what, wait.step) == (what, step)) {
+        let (step, here) = (self.progress.step, self.staying());
+        let same = self.wait.as_ref().filter(|wait| (wait.what, wait.step) == (what, step));
+        let since = same.map_or(now, |wait| wait.since);
+        if same.is_some_and(|wait| what != What::Workers || wait.here == here) {
             return;
         }
-        self.wait = Some(Wait { what, step, since: now, told: now });
+        self.wait = Some(Wait { what, step, here, since, told: now });
         if what == What::Workers {
-            self.tell(what, Duration::ZERO);
+            self.tell(what, now.saturating_sub(since));
         }
     }
 

@@ -136,7 +136,7 @@ fn a_step_begins_when_enough_are_here_and_ends_with_whoever_is_left() {
         Action::Notice(Notice::Waiting { step, what, seconds: 0 })
     };
     assert_eq!(handle(&mut machine, Event::Start), [waiting(0, 0)]);
-    assert!(matches!(join(&mut machine, A)[..], [_, _, Action::Attach(A)]));
+    assert_eq!(join(&mut machine, A)[2..], [Action::Attach(A), waiting(1, 0)]);
     assert_eq!(
         join(&mut machine, B)[3..],
         [
