@@ -124,7 +124,8 @@ impl Record {
         };
         if let Some(line) = self.broken.filter(|line| line.step == step && line.digest != checkpoint.digest) {
             // The line is found already, and the checkpoint's place in the chain cannot be compared.
-            self.findings.push(Finding::at(What::Digests, step, digest(line.digest)));
+            let text = format!("checkpoint-{step}: {}", digest(line.digest));
+            self.findings.push(Finding::at(What::Digests, step, text));
             return None;
         }
         if let Some(line) = self.line(step).filter(|line| line.digest != checkpoint.digest) {
