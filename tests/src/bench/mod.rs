@@ -1,12 +1,20 @@
 //! How long steps take: benchmarks, not tests.
 //!
 //! Steps are those of real clusters: `lockstep train` on generated rows, timed by its own
-//! `metrics.jsonl`. Beside them stands the floor: the same matrix products alone.
+//! `metrics.jsonl`. Beside them stand the floor, which is the same matrix products alone, and what the
+//! model of the cost predicts.
 
+pub mod arithmetic;
 pub mod case;
 pub mod cluster;
 pub mod floor;
+pub mod machine;
+pub mod network;
+mod rows;
+pub mod shards;
 pub mod startup;
+pub mod steps;
+pub mod wire;
 
 /// The middle one; of an even number, the greater of the two in the middle. NaN if there is none.
 pub fn median(mut values: Vec<f64>) -> f64 {
