@@ -5,6 +5,7 @@ mod cost;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod workspace;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
+pub use weights::{Flat, Weights};
 pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.

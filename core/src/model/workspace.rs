@@ -1,7 +1,7 @@
 //! Forward and backward over one microbatch.
 
 use crate::Float;
-use crate::model::{Layer, Model, Operation};
+use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
     activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
@@ -149,13 +149,13 @@ impl<T: Float> Workspace<T> {
     }
 
     /// All layers. Dropout drops only if `training` names the microbatch.
-    pub fn forward(&mut self, model: &Model, parameters: &[T], training: Option<Batch>) {
+    pub fn forward(&mut self, model: &Model, weights: &impl Weights<T>, training: Option<Batch>) {
         for index in 0..model.layers.len() {
-            self.forward_layer(model, index, parameters, training);
+            self.forward_layer(model, index, weights.layer(index), training);
         }
     }
 
-    /// One layer, from its input's slot to its output's.
+    /// One layer with its parameters, from its input's slot to its output's.
     pub fn forward_layer(&mut self, model: &Model, index: usize, parameters: &[T], training: Option<Batch>) {
         let layer = &model.layers[index];
         let to = self.outputs[index];
@@ -164,7 +164,7 @@ impl<T: Float> Workspace<T> {
         let (before, after) = self.slots.split_at_mut(to);
         let target = &mut after[0];
         let kept = &mut self.kept[index];
-        let (weight, bias) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, bias) = layer.split(parameters);
         match layer.operation {
             Operation::Linear(_) => {
                 linear::forward(weight, bias, &before[from], target, self.rows, layer.inputs, layer.outputs);
@@ -266,7 +266,7 @@ impl<T: Float> Workspace<T> {
         let layer = &model.layers[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
         let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
-        let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, _) = layer.split(parameters);
         let without = sums.is_empty();
         let (weight_sums, bias_sums) = if without { (sums, None) } else { layer.split_mut(sums) };
         let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
