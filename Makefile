@@ -17,7 +17,7 @@ ARGS ?=
   bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the system lacks: a C compiler and OpenBLAS
 	@scripts/setup.sh

@@ -9,7 +9,7 @@ use lockstep_coordinator::assemble;
 use lockstep_coordinator::machine::assign;
 use lockstep_coordinator::rows::Rows;
 use lockstep_core::gradient::{Engine, Step};
-use lockstep_core::model::{Batch, Labels, Microbatch, Model, Workspace};
+use lockstep_core::model::{Flat, Labels, Microbatch, Model};
 use lockstep_core::run::{self, spec::Run};
 use lockstep_core::threads::Threads;
 use lockstep_core::tree::{Node, Tree};
@@ -24,9 +24,9 @@ const TIMES: usize = 7;
 /// Seconds of a step of the slowest worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Arithmetic {
-    /// Forward and loss.
+    /// All layers.
     pub forward: f64,
-    /// The gradient.
+    /// The loss and the gradient.
     pub backward: f64,
 }
 
@@ -83,33 +83,18 @@ fn worker(loaded: &Loaded, nodes: &[Node], barrier: &Barrier) -> Arithmetic {
     let weights = model.initial_parameters(run.seed);
     let step = Step { seed: run.seed, step: 0, tree, wire: run.cluster.wire };
     let rows = (run.train.batch_size / u64::from(tree.shards())) as usize;
-    let shards = || nodes.iter().flat_map(|node| node.shards()).filter(|shard| *shard < tree.shards());
-
-    let mut workspaces: Vec<_> = shards().map(|shard| (shard, Workspace::new(model))).collect();
-    for (shard, workspace) in &mut workspaces {
-        workspace.load(&mut microbatch(model, *shard, rows));
-    }
-    let forward = timed(barrier, || {
-        for (shard, workspace) in &mut workspaces {
-            let batch = Batch { seed: run.seed, step: 0, shard: *shard };
-            workspace.forward(model, &weights, Some(batch));
-            workspace.loss_and_gradient(model);
-        }
-    });
-    drop(workspaces);
-
+    let shards = nodes.iter().flat_map(|node| node.shards()).filter(|shard| *shard < tree.shards());
+    let mut microbatches: Vec<_> = shards.map(|shard| microbatch(model, shard, rows)).collect();
     let mut engine = Engine::new(model.clone(), Threads::one());
-    // Loading swaps the buffers: the first time nothing comes back, and then the rows of the step before.
-    let mut microbatches: Vec<_> = shards().map(|shard| microbatch(model, shard, rows)).collect();
-    let both = timed(barrier, || {
-        for microbatch in &mut microbatches {
-            if microbatch.values.len() != rows * model.inputs() {
-                *microbatch = self::microbatch(model, microbatch.shard, rows);
-            }
-        }
-        engine.compute(step, nodes, &weights, &mut microbatches, |_, _| ());
-    });
-    Arithmetic { forward, backward: both - forward }
+    engine.load(nodes, &mut microbatches);
+    let weights = Flat::new(model, &weights);
+    let (mut forward, mut backward) = (Vec::new(), Vec::new());
+    for _ in 0..WARM_UP + TIMES {
+        forward.push(timed(barrier, || engine.forward(step, 0..model.layers(), &weights)));
+        backward.push(timed(barrier, || engine.backward(step, &weights, |_, _| ())));
+    }
+    let middle = |seconds: Vec<f64>| median(seconds.into_iter().skip(WARM_UP).collect());
+    Arithmetic { forward: middle(forward), backward: middle(backward) }
 }
 
 fn microbatch(model: &Model, shard: u32, rows: usize) -> Microbatch<f32> {
@@ -123,16 +108,10 @@ fn microbatch(model: &Model, shard: u32, rows: usize) -> Microbatch<f32> {
     Microbatch { shard, rows, values, labels }
 }
 
-/// The median of the time between two meetings of all workers.
-fn timed(barrier: &Barrier, mut work: impl FnMut()) -> f64 {
-    let mut seconds = Vec::with_capacity(TIMES);
-    for time in 0..WARM_UP + TIMES {
-        barrier.wait();
-        let start = Instant::now();
-        work();
-        if time >= WARM_UP {
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-    }
-    median(seconds)
+/// Seconds, from a moment at which all workers begin.
+fn timed(barrier: &Barrier, work: impl FnOnce()) -> f64 {
+    barrier.wait();
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
 }
