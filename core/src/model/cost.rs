@@ -29,8 +29,8 @@ impl Layer {
     fn passed_values(&self, first: bool) -> (u64, u64) {
         let (inputs, outputs) = (self.inputs as u64, self.outputs as u64);
         match self.operation {
-            // The bias, and its gradient.
-            Operation::Linear(_) => (outputs, outputs),
+            // The bias and the activation, and back.
+            Operation::Linear(..) => (outputs, outputs),
             Operation::Conv2d(conv, _) => convolution(&conv, first),
             Operation::Pooled(Pooled { conv, pool }, _) => {
                 let (forward, backward) = convolution(&conv, first);
