@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Barrier;
-use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use lockstep_coordinator::assemble;
@@ -15,7 +14,7 @@ use lockstep_core::threads::Threads;
 use lockstep_core::tree::{Node, Tree};
 use lockstep_proto::Session;
 
-use super::median;
+use super::{median, thread_seconds};
 
 /// Steps before those that are timed, and steps that are.
 const WARM_UP: usize = 2;
@@ -108,10 +107,10 @@ fn microbatch(model: &Model, shard: u32, rows: usize) -> Microbatch<f32> {
     Microbatch { shard, rows, values, labels }
 }
 
-/// Seconds, from a moment at which all workers begin.
+/// Core-seconds, from a moment at which all workers begin.
 fn timed(barrier: &Barrier, work: impl FnOnce()) -> f64 {
     barrier.wait();
-    let start = Instant::now();
+    let start = thread_seconds();
     work();
-    start.elapsed().as_secs_f64()
+    thread_seconds() - start
 }

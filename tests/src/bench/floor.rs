@@ -1,15 +1,14 @@
 //! The floor: what the matrix products of a step take, and nothing else.
 //!
-//! They run on as many cores at once as the step has, through the one place that multiplies. The first
-//! layer's input gradient is left out, since nobody needs it.
+//! They run on as many cores at once as the step has, through the one place that multiplies, and are
+//! counted in core-seconds. The first layer's input gradient is left out, since nobody needs it.
 
 use std::sync::Barrier;
-use std::time::Instant;
 
 use lockstep_core::product;
 
 use super::case::{Case, Product};
-use super::median;
+use super::{median, thread_seconds};
 
 /// Cores that the floor is divided over.
 pub const CORES: usize = 2;
@@ -67,12 +66,12 @@ fn layer(barrier: &Barrier, rows: usize, product: Product, input_gradient: bool)
     sum * rows as f64 / height as f64
 }
 
-/// Seconds of one call, from batches of calls that are long enough to be timed.
+/// Core-seconds of one call, from batches of calls that are long enough to be timed.
 fn timed(barrier: &Barrier, mut work: impl FnMut()) -> f64 {
     let mut time = |calls: usize| {
-        let start = Instant::now();
+        let start = thread_seconds();
         (0..calls).for_each(|_| work());
-        start.elapsed().as_secs_f64() / calls as f64
+        (thread_seconds() - start) / calls as f64
     };
     let once = time(1);
     let calls = ((4e-3 / once.max(1e-9)) as usize).clamp(1, 10_000);

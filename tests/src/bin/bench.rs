@@ -128,6 +128,8 @@ fn fixed(folder: &Path, steps: usize, json: bool) -> Result<()> {
 fn lines(cases: &[&'static Case], arguments: &Arguments, kernel: &str, folder: &Path) -> Result<()> {
     let costs = if arguments.no_prediction { None } else { Some(Costs::measure(folder, kernel)?) };
     if !arguments.json {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!("load before: {}", load.split(' ').next().unwrap_or_default());
         if let Some(Costs { byte, fixed }) = costs {
             println!(
                 "a byte costs {:.2} core-seconds a GB, a step {:.3} ms; kernel {kernel}",
