@@ -9,6 +9,7 @@ pub mod blas;
 pub mod chunks;
 pub mod clip;
 pub mod cost;
+pub mod diagnosis;
 pub mod digest;
 pub mod epoch;
 pub mod evaluation;
