@@ -21,6 +21,7 @@ pub fn run(
     mut emit: impl FnMut(Gradient) + Send,
 ) {
     let layout = engine.model().layout().clone();
+    let trained = layout.trained();
     let root = step.tree.root();
     let mut open = chunks.len();
     engine.compute(step, &job.nodes, &job.weights, microbatches, |nodes, layer| {
@@ -28,7 +29,9 @@ pub fn run(
         while let Some(chunk) = open.checked_sub(1) {
             let Some(range) = chunks.range(chunk).filter(|range| range.start >= done_from) else { break };
             for node in nodes {
-                let encoding = if node.node == root { Wire::F32 } else { step.wire };
+                // The root and what rows are like are never rounded.
+                let exact = node.node == root || range.start >= trained;
+                let encoding = if exact { Wire::F32 } else { step.wire };
                 emit(Gradient {
                     generation: job.generation,
                     step: job.step,

@@ -50,7 +50,7 @@ pub struct NodeGradient<T> {
     pub node: Node,
     /// Complete before the first layer is delivered.
     pub summary: Summary,
-    /// The whole vector.
+    /// The whole vector; in the place of running statistics, what the node's rows are like.
     pub values: Vec<T>,
     places: Range<usize>,
 }
@@ -111,7 +111,8 @@ impl<T: Float> Engine<T> {
     ///
     /// `microbatches` are those of the nodes' shards; those without rows are absent, and so is a node
     /// all of whose shards are absent: it is not delivered. After each layer, from the last to the
-    /// first, `deliver` gets the nodes and the layer's index.
+    /// first, `deliver` gets the nodes and the layer's index; the statistics, which lie behind all
+    /// parameters, come first, with the index past the last layer.
     pub fn compute(
         &mut self,
         step: Step,
@@ -141,6 +142,15 @@ impl<T: Float> Engine<T> {
         });
         for node in nodes.iter_mut() {
             node.summary = sum::summaries(node.node, &places[node.places.clone()]);
+        }
+        let behind = model.layout().layer(model.layers());
+        if !behind.is_empty() {
+            for node in nodes.iter_mut() {
+                let places = &places[node.places.clone()];
+                let statistics = &mut node.values[behind.clone()];
+                sum::statistics(model.layout(), pool, node.node, places, statistics);
+            }
+            deliver(nodes, model.layers());
         }
         for layer in (0..model.layers()).rev() {
             let range = model.parameters(layer);

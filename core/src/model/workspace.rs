@@ -4,11 +4,12 @@ use crate::Float;
 use crate::model::{Layer, Model, Operation};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
-    activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
-    transpose,
+    activation, avg_pool, batch_norm, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool,
+    room, transpose,
 };
 use crate::random::{Purpose, stream};
 use crate::simd;
+use crate::statistics::Tracked;
 
 /// Which microbatch: names its random streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub struct Workspace<T> {
 
 #[derive(Clone, Debug, Default)]
 struct Kept<T> {
-    /// Dropout's factors, layer_norm's statistics; for a fork, dL/d(output of its join).
+    /// Dropout's factors, a norm's statistics; for a fork, dL/d(output of its join).
     values: Vec<T>,
     /// Where max_pool found its values, also that of a convolution.
     taps: Vec<u32>,
@@ -148,7 +149,8 @@ impl<T: Float> Workspace<T> {
         &self.labels
     }
 
-    /// All layers. Dropout drops only if `training` names the microbatch.
+    /// All layers. Dropout drops, and batch_norm normalises by the rows at hand, only if `training` names
+    /// the microbatch.
     pub fn forward(&mut self, model: &Model, parameters: &[T], training: Option<Batch>) {
         for index in 0..model.layers.len() {
             self.forward_layer(model, index, parameters, training);
@@ -181,6 +183,17 @@ impl<T: Float> Workspace<T> {
                 resize(&mut kept.values, 2 * self.rows);
                 let bias = bias.unwrap_or_default();
                 layer_norm::forward(&norm, weight, bias, &before[from], target, &mut kept.values);
+            }
+            Operation::BatchNorm { norm, tracked } => {
+                let (bias, input) = (bias.unwrap_or_default(), &before[from]);
+                if training.is_some() {
+                    resize(&mut kept.values, 2 * norm.channels);
+                    batch_norm::forward(&norm, weight, bias, input, target, &mut kept.values);
+                } else {
+                    let running = &parameters[model.layout.statistics()[tracked].range.clone()];
+                    let running = running.split_at(norm.channels);
+                    batch_norm::evaluate(&norm, weight, bias, running, input, target);
+                }
             }
             Operation::MaxPool(window) => {
                 kept.taps.resize(target.len(), 0);
@@ -240,6 +253,14 @@ impl<T: Float> Workspace<T> {
         let targets = self.labels.as_targets();
         loss::forward(model.loss, &self.slots[last], targets, model.outputs, None, &mut self.losses);
         &self.losses
+    }
+
+    /// What the rows are like, after a forward pass in training: overwrites `statistics`, of the length of
+    /// the model's running statistics, from `start` in the vector on.
+    pub fn statistics(&self, tracked: &[Tracked], start: usize, statistics: &mut [T]) {
+        for Tracked { layer, range, .. } in tracked {
+            statistics[range.start - start..range.end - start].copy_from_slice(&self.kept[*layer].values);
+        }
     }
 
     /// What a linear layer's gradient is made of, before its [`Self::backward_layer`]; `None` for other
@@ -309,6 +330,11 @@ impl<T: Float> Workspace<T> {
                 if index > first {
                     layer_norm::backward_input(&norm, weight, input, statistics, gradient);
                 }
+                false
+            }
+            Operation::BatchNorm { norm, .. } => {
+                let sums = bias_sums.map(|bias_sums| (weight_sums, bias_sums));
+                batch_norm::backward(&norm, weight, input, &kept[index].values, gradient, sums);
                 false
             }
             Operation::MaxPool(window) => {

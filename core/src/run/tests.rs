@@ -75,7 +75,8 @@ layers = ["flatten", { linear = { outputs = 3, bias = false, init = "he" } }, "g
           "leaky_relu", { leaky_relu = 0.2 }, "sigmoid", "tanh", "relu", { linear = 1 }, { conv2d = 4 },
           { conv2d = { channels = 5, kernel = 7, stride = 2, bias = false, init = "he" } }, { max_pool = 2 },
           { avg_pool = { kernel = 3, stride = 2, padding = 1 } }, "global_avg_pool", "layer_norm",
-          { layer_norm = { eps = 1e-6 } }, { residual = ["relu", { residual = [{ conv2d = 5 }] }] }]
+          { layer_norm = { eps = 1e-6 } }, "batch_norm", { batch_norm = {} },
+          { batch_norm = { eps = 1e-3, momentum = 1, affine = false } }, { residual = ["relu", { residual = [{ conv2d = 5 }] }] }]
 [train]
 epochs = 1
 batch_size = 6
@@ -112,6 +113,9 @@ keep = 1
             Layer::GlobalAvgPool,
             Layer::LayerNorm { eps: 1e-5 },
             Layer::LayerNorm { eps: 1e-6 },
+            Layer::BatchNorm { eps: 1e-5, momentum: 0.1, affine: true },
+            Layer::BatchNorm { eps: 1e-5, momentum: 0.1, affine: true },
+            Layer::BatchNorm { eps: 1e-3, momentum: 1.0, affine: false },
             Layer::Residual(vec![Layer::Activation(Activation::Relu), Layer::Residual(vec![inner])]),
         ]
     );
@@ -308,7 +312,8 @@ fn layers_and_losses_that_are_wrong() {
     assert_eq!(
         layers("[\"attention\"]"),
         "line 6, model.layers.0: found \"attention\"; expected one of linear, conv2d, max_pool, avg_pool, \
-         global_avg_pool, layer_norm, residual, flatten, dropout, sigmoid, tanh, relu, leaky_relu, gelu"
+         global_avg_pool, layer_norm, batch_norm, residual, flatten, dropout, sigmoid, tanh, relu, \
+         leaky_relu, gelu"
     );
     assert_eq!(
         layers("[\n\"relu\",\n{ linear = 0 }]"),
@@ -325,8 +330,8 @@ fn layers_and_losses_that_are_wrong() {
     assert_eq!(
         layers("[{ linear = 3, relu = 1 }]"),
         "line 6, model.layers.0: found a table of linear, relu, expected one name, one of linear, conv2d, \
-         max_pool, avg_pool, global_avg_pool, layer_norm, residual, flatten, dropout, sigmoid, tanh, relu, \
-         leaky_relu, gelu"
+         max_pool, avg_pool, global_avg_pool, layer_norm, batch_norm, residual, flatten, dropout, sigmoid, \
+         tanh, relu, leaky_relu, gelu"
     );
     for rate in ["1.0", "-0.1", "nan", "\"x\""] {
         assert_eq!(
@@ -383,6 +388,14 @@ fn layers_of_pictures_that_are_wrong() {
             "0.avg_pool.padding: found 2, expected at most half of the kernel, 1",
         ),
         ("[{ layer_norm = { eps = 0 } }]", "0.layer_norm.eps: found 0, expected a number above 0"),
+        (
+            "[{ batch_norm = { momentum = 0 } }]",
+            "0.batch_norm.momentum: found 0, expected a share above 0 and at most 1",
+        ),
+        (
+            "[{ batch_norm = { momentums = 0.2 } }]",
+            "0.batch_norm.momentums: unknown key; did you mean \"momentum\"?",
+        ),
         ("[\"maxpool\"]", "0: found \"maxpool\"; did you mean \"max_pool\"?"),
         ("[{ residual = [] }]", "0.residual: found a list of 0, expected at least one layer"),
         ("[{ residual = [\"relu\", \"rleu\"] }]", "0.residual.1: found \"rleu\"; did you mean \"relu\"?"),
