@@ -45,7 +45,7 @@ pub fn fingerprint(run: &Run, model: &Model, target: Target, train_rows: u64) ->
         engine.compute(step, &[root], &weights, &mut microbatch, |nodes, layer| {
             for node in nodes {
                 hash.update(node.summary.loss.to_le_bytes());
-                hash.update(bytemuck::cast_slice(&node.values[model.layout().layer(layer)]));
+                hash.update(bytemuck::cast_slice(&node.values[model.parameters(layer)]));
             }
         });
     }

@@ -40,7 +40,7 @@ impl Tracked {
     }
 
     /// The layer's part of a piece of the vector that starts at `start`: means and the other half.
-    fn split<'a, T>(&self, start: usize, piece: &'a [T]) -> (&'a [T], &'a [T]) {
+    pub(crate) fn split<'a, T>(&self, start: usize, piece: &'a [T]) -> (&'a [T], &'a [T]) {
         piece[self.range.start - start..self.range.end - start].split_at(self.channels())
     }
 

@@ -4,6 +4,7 @@ mod build;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod workspace;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
+pub use weights::{Flat, Weights};
 pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.
@@ -109,9 +111,10 @@ impl Model {
         self.layers.len()
     }
 
-    /// The part of the parameter vector that belongs to a layer; empty if it has none.
+    /// The part of the vector that belongs to a layer; empty if it has no parameters. The number past the
+    /// last layer stands for all running statistics.
     pub fn parameters(&self, layer: usize) -> Range<usize> {
-        self.layers.get(layer).map_or(0..0, |layer| layer.parameters.clone())
+        self.layout.layer(layer)
     }
 
     /// (inputs, outputs) of a linear layer; `None` for other layers.

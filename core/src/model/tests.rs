@@ -105,7 +105,8 @@ fn logits_and_gradient_are_those_of_pytorch() {
     let labels = Labels::Classes(vec![2, 0]);
     let mut workspace = Workspace::new(&model);
     workspace.load(&mut Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels });
-    workspace.forward(&model, &parameters, None);
+    let weights = Flat::new(&model, &parameters);
+    workspace.forward(&model, &weights, None);
     close(
         workspace.output(),
         &[
@@ -121,7 +122,7 @@ fn logits_and_gradient_are_those_of_pytorch() {
     let mut gradient = vec![0.0; parameters.len()];
     for layer in (0..model.layers()).rev() {
         let sums = &mut gradient[model.parameters(layer)];
-        workspace.backward_layer(&model, layer, &parameters, sums);
+        workspace.backward_layer(&model, layer, weights.layer(layer), sums);
     }
     let some: Vec<f64> = gradient.iter().step_by(61).copied().collect();
     close(
@@ -204,7 +205,7 @@ fn batch_norm_is_that_of_pytorch() {
     let labels = Labels::Classes(vec![2, 0]);
     let batch = Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels };
     workspace.load(&mut batch.clone());
-    workspace.forward(&model, &parameters, Some(Batch { seed: 0, step: 0, shard: 0 }));
+    workspace.forward(&model, &Flat::new(&model, &parameters), Some(Batch { seed: 0, step: 0, shard: 0 }));
     close(
         workspace.output(),
         &[
@@ -220,7 +221,7 @@ fn batch_norm_is_that_of_pytorch() {
     let mut gradient = vec![0.0; trained];
     for layer in (0..model.layers()).rev() {
         let sums = &mut gradient[model.parameters(layer)];
-        workspace.backward_layer(&model, layer, &parameters, sums);
+        workspace.backward_layer(&model, layer, &parameters[model.parameters(layer)], sums);
     }
     let some: Vec<f64> = gradient.iter().step_by(61).copied().collect();
     close(
@@ -274,7 +275,7 @@ fn batch_norm_is_that_of_pytorch() {
         ],
     );
     workspace.load(&mut batch.clone());
-    workspace.forward(&model, &parameters, None);
+    workspace.forward(&model, &Flat::new(&model, &parameters), None);
     close(
         workspace.output(),
         &[

@@ -1,7 +1,7 @@
 //! Forward and backward over one microbatch.
 
 use crate::Float;
-use crate::model::{Layer, Model, Operation};
+use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
     activation, avg_pool, batch_norm, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool,
@@ -151,14 +151,20 @@ impl<T: Float> Workspace<T> {
 
     /// All layers. Dropout drops, and batch_norm normalises by the rows at hand, only if `training` names
     /// the microbatch.
-    pub fn forward(&mut self, model: &Model, parameters: &[T], training: Option<Batch>) {
+    pub fn forward(&mut self, model: &Model, weights: &impl Weights<T>, training: Option<Batch>) {
         for index in 0..model.layers.len() {
-            self.forward_layer(model, index, parameters, training);
+            self.forward_layer(model, index, weights, training);
         }
     }
 
-    /// One layer, from its input's slot to its output's.
-    pub fn forward_layer(&mut self, model: &Model, index: usize, parameters: &[T], training: Option<Batch>) {
+    /// One layer with its parameters, from its input's slot to its output's.
+    pub fn forward_layer(
+        &mut self,
+        model: &Model,
+        index: usize,
+        weights: &impl Weights<T>,
+        training: Option<Batch>,
+    ) {
         let layer = &model.layers[index];
         let to = self.outputs[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
@@ -166,7 +172,7 @@ impl<T: Float> Workspace<T> {
         let (before, after) = self.slots.split_at_mut(to);
         let target = &mut after[0];
         let kept = &mut self.kept[index];
-        let (weight, bias) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, bias) = layer.split(weights.layer(index));
         match layer.operation {
             Operation::Linear(_) => {
                 linear::forward(weight, bias, &before[from], target, self.rows, layer.inputs, layer.outputs);
@@ -190,8 +196,9 @@ impl<T: Float> Workspace<T> {
                     resize(&mut kept.values, 2 * norm.channels);
                     batch_norm::forward(&norm, weight, bias, input, target, &mut kept.values);
                 } else {
-                    let running = &parameters[model.layout.statistics()[tracked].range.clone()];
-                    let running = running.split_at(norm.channels);
+                    let behind = model.layout.trained();
+                    let tracked = &model.layout.statistics()[tracked];
+                    let running = tracked.split(behind, weights.layer(model.layers()));
                     batch_norm::evaluate(&norm, weight, bias, running, input, target);
                 }
             }
@@ -287,7 +294,7 @@ impl<T: Float> Workspace<T> {
         let layer = &model.layers[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
         let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
-        let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, _) = layer.split(parameters);
         let without = sums.is_empty();
         let (weight_sums, bias_sums) = if without { (sums, None) } else { layer.split_mut(sums) };
         let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
