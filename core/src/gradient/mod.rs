@@ -60,7 +60,7 @@ pub struct NodeGradient<T> {
 struct Place<T> {
     shard: u32,
     workspace: Workspace<T>,
-    /// The shard's own gradient of the layer at hand, if it is not made block by block; only grows.
+    /// The shard's own gradient of the layer at hand, as far as it is not made block by block; only grows.
     sums: Vec<T>,
     loss: f64,
 }
@@ -175,13 +175,15 @@ impl<T: Float> Engine<T> {
         for layer in (0..model.layers()).rev() {
             let range = model.parameters(layer);
             let linear = model.linear(layer);
-            if linear.is_none() {
-                threads.each(places, |place| {
-                    let sums = room(&mut place.sums, range.len());
-                    place.workspace.backward_layer(model, layer, weights.layer(layer), sums);
-                    step.round(Node::leaf(place.shard), sums);
-                });
-            }
+            threads.each(places, |place| {
+                let held = linear.map_or(range.len(), |(inputs, outputs)| range.len() - inputs * outputs);
+                let sums = room(&mut place.sums, held);
+                match linear {
+                    Some(_) => place.workspace.backward_finish(model, layer, sums),
+                    None => place.workspace.backward_layer(model, layer, weights.layer(layer), sums),
+                }
+                step.round(Node::leaf(place.shard), sums);
+            });
             for node in nodes.iter_mut().filter(|_| !range.is_empty()) {
                 let places = &places[node.places.clone()];
                 let making = Making { step, node: node.node, places, threads, pool };
