@@ -21,7 +21,7 @@ fn a_run_file() {
         found["multiply_adds_a_row"],
         value!({ "forward": 17_024, "forward_and_backward": forward_and_backward })
     );
-    assert_eq!(found["layers"][2]["outputs"], 64);
+    assert_eq!(found["layers"][1]["outputs"], 64);
     let text = stdout(&["inspect", &example("digits.toml")]);
     assert!(text.contains("17,226") && text.contains("layers.2 (linear"), "{text}");
 }
