@@ -18,9 +18,9 @@ pub struct BatchNorm {
     pub eps: f64,
 }
 
-/// Columns that are done side by side. Of few channels, several lines of x are taken as one, so that
-/// loops stay wide; the sums' order thus depends on the channels alone.
-const COLUMNS: usize = 64;
+/// Columns that are done side by side, with their sums in registers. Of fewer channels, several lines of x
+/// are taken as one; the sums' order thus depends on the channels alone.
+const COLUMNS: usize = 16;
 
 /// Up to [`COLUMNS`] neighbouring columns of lines of `width` values.
 #[derive(Clone, Copy)]
@@ -31,6 +31,9 @@ struct Block {
     len: usize,
 }
 
+/// A value for each column.
+type Columns<T> = [T; COLUMNS];
+
 /// Overwrites y, and `statistics` \[2, channels\] with each channel's mean and Σ (x - mean)². `w` and `b`
 /// are empty, or \[channels\].
 pub fn forward<T: Float>(norm: &BatchNorm, w: &[T], b: &[T], x: &[T], y: &mut [T], statistics: &mut [T]) {
@@ -40,21 +43,20 @@ pub fn forward<T: Float>(norm: &BatchNorm, w: &[T], b: &[T], x: &[T], y: &mut [T
         #[inline(always)]
         || {
             for block in blocks(norm.channels) {
-                let mut mean = block.sum(
+                let sum = block.sum(
                     x,
                     x,
+                    &[0.0; COLUMNS],
                     #[inline(always)]
-                    |_, x, _| x.to_f64(),
+                    |x, _, _| x.to_f64(),
                 );
-                mean.iter_mut().for_each(|sum| *sum /= n);
+                let mean = sum.map(|sum| sum / n);
                 let square = block.sum(
                     x,
                     x,
+                    &mean,
                     #[inline(always)]
-                    |column, x, _| {
-                        let deviation = x.to_f64() - mean[column];
-                        deviation * deviation
-                    },
+                    |x, _, mean| (x.to_f64() - mean) * (x.to_f64() - mean),
                 );
                 block.store(&mean, means);
                 block.store(&square, squares);
@@ -101,40 +103,55 @@ pub fn backward<T: Float>(
         || {
             for block in blocks(norm.channels) {
                 let mean = block.each(|channel| means[channel]);
-                let scale = block.each(|channel| scale(norm, squares[channel], n));
-                let weight = block.each(|channel| w.get(channel).copied().unwrap_or(T::one()));
+                let scale = block.each(|channel| norm.scale(squares[channel], n));
                 let sums = block.sum(
+                    dy,
+                    dy,
+                    &mean,
+                    #[inline(always)]
+                    |dy, _, _| dy.to_f64(),
+                );
+                let mut products = block.sum(
                     x,
                     dy,
+                    &mean,
                     #[inline(always)]
-                    |_, _, dy| dy.to_f64(),
+                    |x, dy, mean| dy.to_f64() * (x - mean).to_f64(),
                 );
-                let products = block.sum(
-                    x,
-                    dy,
-                    #[inline(always)]
-                    |column, x, dy| dy.to_f64() * ((x - mean[column]) * scale[column]).to_f64(),
-                );
+                products.iter_mut().zip(scale).for_each(|(product, scale)| *product *= scale.to_f64());
                 if let (Some(dw), Some(db)) = (&mut dw, &mut db) {
                     block.store(&products, dw);
                     block.store(&sums, db);
                 }
                 let sum = sums.map(|sum| T::from_f64(sum / n));
-                let product = products.map(|product| T::from_f64(product / n));
+                let mut slope = products.map(|product| T::from_f64(product / n));
+                slope.iter_mut().zip(scale).for_each(|(slope, scale)| *slope *= scale);
+                let mut weight = block.each(|channel| w.get(channel).copied().unwrap_or(T::one()));
+                weight.iter_mut().zip(scale).for_each(|(weight, scale)| *weight *= scale);
                 block.map(
                     x,
                     dy,
+                    [&mean, &sum, &slope, &weight],
                     #[inline(always)]
-                    |c, x, dy| (dy - sum[c] - (x - mean[c]) * scale[c] * product[c]) * (weight[c] * scale[c]),
+                    |x, dy, [mean, sum, slope, weight]| (dy - sum - (x - mean) * slope) * weight,
                 );
             }
         },
     );
 }
 
+impl BatchNorm {
+    #[inline(always)]
+    fn scale<T: Float>(&self, squares: T, n: f64) -> T {
+        T::from_f64(1.0 / (squares.to_f64() / n + self.eps).sqrt())
+    }
+}
+
+/// A column of each.
 #[inline(always)]
-fn scale<T: Float>(norm: &BatchNorm, squares: T, n: f64) -> T {
-    T::from_f64(1.0 / (squares.to_f64() / n + norm.eps).sqrt())
+fn at<T: Float>(columns: [&Columns<T>; 4], column: usize) -> [T; 4] {
+    let [a, b, c, d] = columns;
+    [a[column], b[column], c[column], d[column]]
 }
 
 #[inline(always)]
@@ -151,7 +168,7 @@ fn blocks(channels: usize) -> impl Iterator<Item = Block> {
 impl Block {
     /// Of every column, what `of` gives for its channel.
     #[inline(always)]
-    fn each<T: Float>(self, of: impl Fn(usize) -> T) -> [T; COLUMNS] {
+    fn each<T: Float>(self, of: impl Fn(usize) -> T) -> Columns<T> {
         let mut columns = [T::zero(); COLUMNS];
         for (column, value) in columns[..self.len].iter_mut().enumerate() {
             *value = of((self.first + column) % self.channels);
@@ -159,15 +176,27 @@ impl Block {
         columns
     }
 
-    /// Σ of(column, a, b) over each channel's values, in all of its columns.
+    /// Σ of(a, b, the column's c) over each channel's values, in all of its columns.
     #[inline(always)]
-    fn sum<T: Float>(self, a: &[T], b: &[T], of: impl Fn(usize, T, T) -> f64) -> [f64; COLUMNS] {
+    fn sum<T: Float, C: Copy>(
+        self,
+        a: &[T],
+        b: &[T],
+        c: &Columns<C>,
+        of: impl Fn(T, T, C) -> f64,
+    ) -> Columns<f64> {
         let mut sums = [0.0; COLUMNS];
         for (a, b) in a.chunks(self.width).zip(b.chunks(self.width)) {
-            // The last line may be shorter, where it is several of x.
-            let pairs = a[self.first..].iter().zip(&b[self.first..]);
-            for ((column, sum), (a, b)) in sums.iter_mut().enumerate().zip(pairs) {
-                *sum += of(column, *a, *b);
+            let (a, b) = (&a[self.first..], &b[self.first..]);
+            if let (Some(a), Some(b)) = (a.first_chunk::<COLUMNS>(), b.first_chunk::<COLUMNS>()) {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum += of(a[i], b[i], c[i]);
+                }
+                continue;
+            }
+            // The last columns of a line, or the last line where it is several of x.
+            for ((sum, c), (a, b)) in sums.iter_mut().zip(c).zip(a.iter().zip(b)) {
+                *sum += of(*a, *b, *c);
             }
         }
         for column in self.channels..self.len {
@@ -179,20 +208,26 @@ impl Block {
         sums
     }
 
-    /// Overwrites b with of(column, a, b).
+    /// Overwrites b with of(a, b, the column's c).
     #[inline(always)]
-    fn map<T: Float>(self, a: &[T], b: &mut [T], of: impl Fn(usize, T, T) -> T) {
+    fn map<T: Float>(self, a: &[T], b: &mut [T], c: [&Columns<T>; 4], of: impl Fn(T, T, [T; 4]) -> T) {
         for (a, b) in a.chunks(self.width).zip(b.chunks_mut(self.width)) {
-            let pairs = a[self.first..].iter().zip(&mut b[self.first..]);
-            for (column, (a, b)) in (0..COLUMNS).zip(pairs) {
-                *b = of(column, *a, *b);
+            let (a, b) = (&a[self.first..], &mut b[self.first..]);
+            if let (Some(a), Some(b)) = (a.first_chunk::<COLUMNS>(), b.first_chunk_mut::<COLUMNS>()) {
+                for (i, b) in b.iter_mut().enumerate() {
+                    *b = of(a[i], *b, at(c, i));
+                }
+                continue;
+            }
+            for (i, (a, b)) in (0..COLUMNS).zip(a.iter().zip(b)) {
+                *b = of(*a, *b, at(c, i));
             }
         }
     }
 
     /// Writes the channels of the columns.
     #[inline(always)]
-    fn store<T: Float>(self, columns: &[f64; COLUMNS], channels: &mut [T]) {
+    fn store<T: Float>(self, columns: &Columns<f64>, channels: &mut [T]) {
         for (value, column) in channels[self.first..].iter_mut().zip(columns) {
             *value = T::from_f64(*column);
         }
@@ -209,14 +244,15 @@ impl Block {
         y: &mut [T],
     ) {
         let mean = self.each(|channel| means[channel]);
-        let scale = self.each(|channel| scale(norm, squares[channel], n));
+        let scale = self.each(|channel| norm.scale(squares[channel], n));
         let weight = self.each(|channel| w.get(channel).copied().unwrap_or(T::one()));
         let bias = self.each(|channel| b.get(channel).copied().unwrap_or(T::zero()));
         self.map(
             x,
             y,
+            [&mean, &scale, &weight, &bias],
             #[inline(always)]
-            |c, x, _| (x - mean[c]) * scale[c] * weight[c] + bias[c],
+            |x, _, [mean, scale, weight, bias]| (x - mean) * scale * weight + bias,
         );
     }
 }
