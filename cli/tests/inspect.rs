@@ -21,9 +21,21 @@ fn a_run_file() {
         found["multiply_adds_a_row"],
         value!({ "forward": 17_024, "forward_and_backward": forward_and_backward })
     );
-    assert_eq!(found["layers"][2]["outputs"], 64);
+    assert_eq!(found["layers"][1]["outputs"], 64);
     let text = stdout(&["inspect", &example("digits.toml")]);
     assert!(text.contains("17,226") && text.contains("layers.2 (linear"), "{text}");
+}
+
+#[test]
+fn running_statistics_are_no_parameters() {
+    let layers = r#"model.layers=["batch_norm", { linear = 10 }]"#;
+    let run = Trained::example("digits.toml", &["train.epochs=1", layers]);
+    let model = json(&["inspect", &format!("{}/model.safetensors", run.path())]);
+    let parameters = 64 + 64 + 640 + 10;
+    assert_eq!((&model["parameters"], &model["statistics"]), (&parameters.into(), &128.into()));
+    assert_eq!(model["tensors"][4], value!({ "name": "layers.0.running_mean", "shape": [64] }));
+    let text = stdout(&["inspect", &format!("{}/model.safetensors", run.path())]);
+    assert!(text.contains("778, and 128 running statistics"), "{text}");
 }
 
 #[test]
