@@ -48,6 +48,18 @@ fn the_time_of_a_step() {
 }
 
 #[test]
+fn running_statistics_are_no_parameters() {
+    let layers = r#"model.layers=["batch_norm", { linear = 10 }]"#;
+    let run = Trained::example("digits.toml", &["train.epochs=1", layers]);
+    let model = json(&["inspect", &format!("{}/model.safetensors", run.path())]);
+    let parameters = 64 + 64 + 640 + 10;
+    assert_eq!((&model["parameters"], &model["statistics"]), (&parameters.into(), &128.into()));
+    assert_eq!(model["tensors"][4], value!({ "name": "layers.0.running_mean", "shape": [64] }));
+    let text = stdout(&["inspect", &format!("{}/model.safetensors", run.path())]);
+    assert!(text.contains("778, and 128 running statistics"), "{text}");
+}
+
+#[test]
 fn a_dataset() {
     let found = json(&["inspect", &example("breast-cancer-test.csv")]);
     let columns = found["columns"].as_array().unwrap();

@@ -30,6 +30,7 @@ pub mod random;
 pub mod run;
 pub mod schedule;
 pub mod simd;
+pub mod statistics;
 pub mod tensors;
 pub mod threads;
 pub mod tree;

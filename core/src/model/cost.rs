@@ -45,7 +45,7 @@ impl Layer {
             }
             Operation::Dropout(_) => (DRAW * outputs, outputs),
             // Statistics, then what they normalise; in the backward pass, two sums more.
-            Operation::LayerNorm(_) => (2 * outputs, 4 * outputs),
+            Operation::LayerNorm(_) | Operation::BatchNorm { .. } => (2 * outputs, 4 * outputs),
             Operation::Flatten | Operation::Fork => (0, 0),
         }
     }
