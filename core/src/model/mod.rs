@@ -1,6 +1,7 @@
 //! The network: its layers with their shapes, and where their parameters lie in the flat vector.
 
 mod build;
+mod cost;
 mod shapes;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
     let (forward, both) = model.multiply_adds();
     let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
     let classes = encoder.labels().map_or(0, <[String]>::len);
-    let prediction = Prediction::of(cluster, &run, (forward, both), (cost.up, cost.down));
+    let prediction = Prediction::of(cluster, &run, &model);
     let json = json!({
         "kind": "run file",
         "name": run.name,
