@@ -27,7 +27,7 @@ pub struct ModelFile {
     pub encoder: Encoder,
     /// The network.
     pub model: Model,
-    /// W(step)
+    /// W(step), running statistics behind the parameters.
     pub weights: Vec<f32>,
     /// Steps that were done.
     pub step: u64,
@@ -130,7 +130,7 @@ fn content(texts: [&str; 2], (step, digest): (u64, Digest), views: &[View<'_>]) 
     Digest::of(&bytes)
 }
 
-/// The parameters by name.
+/// Parameters and running statistics by name.
 pub(super) fn views<'a>(layout: &'a Layout, weights: &'a [f32]) -> Vec<View<'a>> {
     let view = |tensor: &'a lockstep_core::layout::Tensor| View {
         name: &tensor.name,
