@@ -302,3 +302,27 @@ fn a_time_limit_stops_and_a_resume_goes_on() {
     let (status, refused) = site.trained(&["--time-limit", "soon"]);
     assert_eq!(status.code(), Some(2), "{}", refused.errors());
 }
+
+/// Evaluations that bring nothing better end the run at the same step on every cluster, with a digest
+/// in the chain, and `verify` computes the same.
+#[test]
+fn patience_ends_a_run_at_the_same_step_everywhere() {
+    let run = RunFile { epochs: 9, every_steps: 10, ..RunFile::default() };
+    // After the first evaluation none is better by so much: the third is the last, after 36 steps.
+    let early = "early_stopping = { patience = 2, min_delta = 9.0 }\n\n[cluster]";
+    let text = run.text().replace("[cluster]", early);
+    let ended = ["1", "3"].map(|workers| {
+        let site = Site::new(&text);
+        let (status, train) = site.trained(&["--workers", workers]);
+        assert!(status.success(), "{}", train.errors());
+        assert_eq!(site.results().steps, 36);
+        let verified = site.command(&["verify", "run"]).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+        // A resume finds nothing to do.
+        let (status, _) = site.trained(&["--resume", "--workers", "1"]);
+        assert!(status.success() && site.results().steps == 36, "{}", site.logs());
+        fs::read_to_string(site.run_dir().join("digests.jsonl")).unwrap()
+    });
+    assert_eq!(ended[0], ended[1]);
+    assert_eq!(ended[0].lines().count(), 4);
+}

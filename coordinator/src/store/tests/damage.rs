@@ -115,3 +115,35 @@ fn a_file_that_is_a_folder_is_no_checkpoint() {
     fs::create_dir(&path).unwrap();
     assert_eq!(fixture.open(true).unwrap().checkpoint.unwrap().step, 2);
 }
+
+/// Two checkpoints' files, each with its right hash, do not make a third.
+#[test]
+fn mixed_checkpoints_are_not_believed() {
+    let fixture = Fixture::new();
+    let opened = fixture.open(false).unwrap();
+    fixture.save(&opened.directory, 2, true);
+    let folder = fixture.checkpoint(2);
+    let first = Manifest::read(&folder).unwrap();
+    let weights = fs::read(folder.join(names::MODEL)).unwrap();
+    let mut other = fixture.snapshot(2);
+    other.weights[0] += 1.0;
+    opened.directory.write_checkpoint(&Save { progress: progress(2), milestone: true }, &other).unwrap();
+    let mut mixed = Manifest::read(&folder).unwrap();
+    assert_ne!(mixed.digest, first.digest);
+    mixed.files.insert(names::MODEL.into(), first.files[names::MODEL].clone());
+    fs::write(folder.join(names::MODEL), weights).unwrap();
+    fs::write(folder.join(names::MANIFEST), serde_json::to_vec(&mixed).unwrap()).unwrap();
+    let error = open_checkpoint(&folder).unwrap_err();
+    assert!(error.to_string().contains("manifest.json: the tensors' digest is"), "{error}");
+    // Nor does one of another run, or of another step.
+    drop(opened);
+    let other = Fixture::with(&["model.layers=[{linear=4},\"relu\",{linear=2}]"]).left_after(&[]);
+    let fixture = Fixture::new().left_after(&[2]);
+    fs::rename(fixture.checkpoint(2), other.checkpoint(2)).unwrap();
+    let error = other.open(true).unwrap().skipped.remove(0).to_string();
+    assert!(error.contains("belongs to another run: model.layers is"), "{error}");
+    let fixture = Fixture::new().left_after(&[2]);
+    fs::rename(fixture.checkpoint(2), fixture.checkpoint(3)).unwrap();
+    let error = fixture.open(true).unwrap().skipped.remove(0).to_string();
+    assert!(error.ends_with("checkpoint-3: found step 2, expected 3"), "{error}");
+}
