@@ -7,6 +7,7 @@
 mod convert;
 mod ids;
 pub mod message;
+mod payloads;
 pub mod settings;
 /// Generated from `proto/lockstep/v1/cluster.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
@@ -16,6 +17,7 @@ pub mod wire {
 
 pub use convert::Malformed;
 pub use ids::{Generation, Session};
+pub use payloads::Payloads;
 
 /// The version of the contract; equal on both sides, checked at the door.
 pub const PROTOCOL: u32 = 1;

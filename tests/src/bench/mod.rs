@@ -6,6 +6,7 @@
 pub mod case;
 pub mod cluster;
 pub mod floor;
+pub mod reducer;
 pub mod startup;
 
 /// The middle one; of an even number, the greater of the two in the middle. NaN if there is none.
