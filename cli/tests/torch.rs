@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::{Trained, example};
 use lockstep_coordinator::store::open_model;
-use lockstep_core::model::{Labels, Microbatch, Workspace};
+use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
 use lockstep_core::run::spec::Source;
 use lockstep_data::{TargetUse, TargetsMut};
 
@@ -23,7 +23,7 @@ fn logits(model: &str, data: &str) -> Vec<f32> {
     let labels = Labels::Classes(Vec::new());
     let mut workspace = Workspace::new(&file.model);
     workspace.load(&mut Microbatch { shard: 0, rows: rows.len(), values, labels });
-    workspace.forward(&file.model, &file.weights, None);
+    workspace.forward(&file.model, &Flat::new(&file.model, &file.weights), None);
     workspace.output().to_vec()
 }
 

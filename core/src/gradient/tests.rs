@@ -139,7 +139,7 @@ fn loss(model: &Model, weights: &[f64], classes: bool) -> f64 {
         .map(|mut batch| {
             let shard = batch.shard;
             workspace.load(&mut batch);
-            workspace.forward(model, weights, Some(Batch { seed: 3, step: 11, shard }));
+            workspace.forward(model, &Flat::new(model, weights), Some(Batch { seed: 3, step: 11, shard }));
             workspace.losses(model).iter().sum::<f64>()
         })
         .sum()

@@ -7,6 +7,7 @@
 use super::shapes::{self, ShapeError, Target, width};
 use super::{Layer, Model, Operation};
 use crate::layout::Layout;
+use crate::ops::activation::derivative_from_output;
 use crate::ops::conv2d::{Conv2d, Pooled};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
@@ -105,7 +106,7 @@ impl Builder {
                 if bias {
                     self.tensor(path, "bias", &[outputs]);
                 }
-                self.push(Operation::Linear(init), output);
+                self.push(Operation::Linear(init, None), output);
             }
             spec::Layer::Conv2d { channels, window, bias, init } => {
                 self.arrange(Channels::Last);
@@ -140,13 +141,26 @@ impl Builder {
                 self.push(Operation::Flatten, output);
             }
             spec::Layer::Dropout(rate) => self.push(Operation::Dropout(rate), output),
-            spec::Layer::Activation(activation) => self.push(Operation::Activation(activation), output),
+            spec::Layer::Activation(activation) => self.activation(activation, output),
             spec::Layer::Residual(_) => {}
         }
         if self.layout.len() > usize::MAX >> 16 {
             return Err(ShapeError::TooLarge { layer: name.to_owned() });
         }
         Ok(())
+    }
+
+    /// What a linear layer's output alone is needed for is done as it is finished.
+    fn activation(&mut self, activation: Activation, output: Vec<usize>) {
+        match self.layers.last_mut() {
+            Some(layer @ &mut Layer { operation: Operation::Linear(init, None), .. })
+                if derivative_from_output(activation) =>
+            {
+                layer.name = format!("{}, {}", layer.name, self.name);
+                layer.operation = Operation::Linear(init, Some(activation));
+            }
+            _ => self.push(Operation::Activation(activation), output),
+        }
     }
 
     /// relu and max_pool give the same values and gradients in either order, so relu is left for after

@@ -4,6 +4,7 @@ mod build;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod workspace;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
+pub use weights::{Flat, Weights};
 pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.
@@ -62,8 +64,8 @@ pub struct Cost {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    /// W \[outputs, inputs\]
-    Linear(Init),
+    /// W \[outputs, inputs\], and an activation whose derivative is a function of its output.
+    Linear(Init, Option<Activation>),
     /// W \[outputs, channels, kernel, kernel\]
     Conv2d(Conv2d, Init),
     /// The same, and max_pool at once.
@@ -163,7 +165,7 @@ impl Model {
         for layer in self.layers.iter().filter(|layer| !layer.parameters.is_empty()) {
             let (weights, biases) = parameters[layer.parameters.clone()].split_at_mut(layer.weights);
             let (init, fan_in, fan_out) = match layer.operation {
-                Operation::Linear(init) => (init, layer.inputs, layer.outputs),
+                Operation::Linear(init, _) => (init, layer.inputs, layer.outputs),
                 // A weight takes part in as many outputs as there are under the window.
                 Operation::Conv2d(Conv2d { window, outputs }, init)
                 | Operation::Pooled(Pooled { conv: Conv2d { window, outputs }, .. }, init) => {
@@ -190,7 +192,7 @@ impl Layer {
     /// Those of products, for one row.
     fn multiply_adds(&self) -> u64 {
         match self.operation {
-            Operation::Linear(_) => (self.inputs * self.outputs) as u64,
+            Operation::Linear(..) => (self.inputs * self.outputs) as u64,
             Operation::Conv2d(conv, _) | Operation::Pooled(Pooled { conv, .. }, _) => {
                 (conv.window.area() * conv.window.places() * conv.outputs) as u64
             }

@@ -1,7 +1,7 @@
 //! Forward and backward over one microbatch.
 
 use crate::Float;
-use crate::model::{Layer, Model, Operation};
+use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
     activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
@@ -53,7 +53,7 @@ pub struct Microbatch<T> {
     pub labels: Labels<T>,
 }
 
-/// dW = dyᵀ x, db = Σ dy over rows.
+/// dW = dyᵀ x
 #[derive(Clone, Copy, Debug)]
 pub struct LinearGradient<'a, T> {
     /// \[rows, outputs\]
@@ -149,13 +149,13 @@ impl<T: Float> Workspace<T> {
     }
 
     /// All layers. Dropout drops only if `training` names the microbatch.
-    pub fn forward(&mut self, model: &Model, parameters: &[T], training: Option<Batch>) {
+    pub fn forward(&mut self, model: &Model, weights: &impl Weights<T>, training: Option<Batch>) {
         for index in 0..model.layers.len() {
-            self.forward_layer(model, index, parameters, training);
+            self.forward_layer(model, index, weights.layer(index), training);
         }
     }
 
-    /// One layer, from its input's slot to its output's.
+    /// One layer with its parameters, from its input's slot to its output's.
     pub fn forward_layer(&mut self, model: &Model, index: usize, parameters: &[T], training: Option<Batch>) {
         let layer = &model.layers[index];
         let to = self.outputs[index];
@@ -164,10 +164,11 @@ impl<T: Float> Workspace<T> {
         let (before, after) = self.slots.split_at_mut(to);
         let target = &mut after[0];
         let kept = &mut self.kept[index];
-        let (weight, bias) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, bias) = layer.split(parameters);
         match layer.operation {
-            Operation::Linear(_) => {
-                linear::forward(weight, bias, &before[from], target, self.rows, layer.inputs, layer.outputs);
+            Operation::Linear(_, activation) => {
+                linear::forward(weight, &before[from], target, self.rows, layer.inputs, layer.outputs);
+                linear::finish(bias, activation, target);
             }
             Operation::Conv2d(conv, _) => {
                 conv2d::forward(&conv, weight, bias, &before[from], target, &mut self.scratch);
@@ -242,8 +243,20 @@ impl<T: Float> Workspace<T> {
         &self.losses
     }
 
-    /// What a linear layer's gradient is made of, before its [`Self::backward_layer`]; `None` for other
-    /// layers.
+    /// The first part of a linear layer's backward pass: its activation's, and its bias's sums over
+    /// rows, empty without one. After it, [`Self::linear_gradient`] and [`Self::backward_layer`] without
+    /// sums are the rest.
+    pub fn backward_finish(&mut self, model: &Model, index: usize, bias_sums: &mut [T]) {
+        let layer = &model.layers[index];
+        let Operation::Linear(_, activation) = layer.operation else { return };
+        let output = &self.slots[self.outputs[index]];
+        let gradient = &mut self.gradient[..self.rows * layer.outputs];
+        let bias_sums = Some(bias_sums).filter(|sums| !sums.is_empty());
+        linear::backward_finish(activation, output, gradient, bias_sums);
+    }
+
+    /// What a linear layer's weight gradient is made of, after [`Self::backward_finish`]; `None` for
+    /// other layers.
     pub fn linear_gradient(&self, model: &Model, index: usize) -> Option<LinearGradient<'_, T>> {
         let (inputs, outputs) = model.linear(index)?;
         let from = index.checked_sub(1).map_or(0, |before| self.outputs[before]);
@@ -257,7 +270,7 @@ impl<T: Float> Workspace<T> {
 
     /// One layer, from the last to the first: overwrites `sums`, the layer's part of the gradient (Σ
     /// over rows), and turns dL/d(output) into dL/d(input). Without `sums`, of a linear layer, only the
-    /// latter: see [`Self::linear_gradient`].
+    /// latter: see [`Self::backward_finish`].
     pub fn backward_layer(&mut self, model: &Model, index: usize, parameters: &[T], sums: &mut [T]) {
         let first = model.first_trained();
         if index < first {
@@ -266,7 +279,7 @@ impl<T: Float> Workspace<T> {
         let layer = &model.layers[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
         let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
-        let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, _) = layer.split(parameters);
         let without = sums.is_empty();
         let (weight_sums, bias_sums) = if without { (sums, None) } else { layer.split_mut(sums) };
         let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
@@ -275,17 +288,10 @@ impl<T: Float> Workspace<T> {
         let previous = room(&mut self.previous, rows * inputs);
         // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
         let moved = match layer.operation {
-            Operation::Linear(_) => {
+            Operation::Linear(_, activation) => {
                 if !without {
-                    linear::backward_parameters(
-                        gradient,
-                        input,
-                        weight_sums,
-                        bias_sums,
-                        rows,
-                        inputs,
-                        outputs,
-                    );
+                    linear::backward_finish(activation, output, gradient, bias_sums);
+                    linear::backward_weight(gradient, input, weight_sums, rows, inputs, outputs);
                 }
                 if index > first {
                     linear::backward_input(gradient, weight, previous, rows, inputs, outputs);
@@ -366,7 +372,9 @@ impl Layer {
     /// those whose output is their input, somebody before or the join.
     fn output_is_read(&self) -> bool {
         match self.operation {
-            Operation::Activation(kind) => activation::derivative_from_output(kind),
+            Operation::Activation(kind) | Operation::Linear(_, Some(kind)) => {
+                activation::derivative_from_output(kind)
+            }
             Operation::Flatten | Operation::Fork => true,
             _ => false,
         }
