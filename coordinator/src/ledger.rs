@@ -215,7 +215,8 @@ impl Ledger {
             node_done = *arrived == chunks;
         }
 
-        let rooted = |rank: u32| chunks.checked_sub(rank + 1).and_then(|chunk| open.roots.get(chunk as usize));
+        let rooted =
+            |rank: u32| chunks.checked_sub(rank + 1).and_then(|chunk| open.roots.get(chunk as usize));
         while rooted(open.front).copied().unwrap_or(false) {
             open.front += 1;
         }

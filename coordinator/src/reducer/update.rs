@@ -5,8 +5,11 @@ use std::ops::Range;
 use lockstep_core::clip;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
-use lockstep_core::run::spec::{Run, Schedule};
-use lockstep_core::{schedule, simd};
+use lockstep_core::run::spec::{Run, Schedule, Wire};
+use lockstep_core::schedule;
+use lockstep_core::threads::Threads;
+
+use super::arithmetic::Update;
 
 /// W(step), W(step + 1) as far as it is applied, and the optimizer.
 #[derive(Debug)]
@@ -111,59 +114,27 @@ impl State {
         }
     }
 
-    pub(super) fn apply_kept(&mut self, range: Range<usize>) {
+    /// Makes W(step + 1) of some elements, in `bytes` also, by their mean gradient: the one that is
+    /// given, or the one that was kept.
+    pub(super) fn apply(
+        &mut self,
+        range: Range<usize>,
+        mean: Option<&[f32]>,
+        bytes: &mut [u8],
+        encoding: Wire,
+        threads: &Threads,
+    ) {
         let lr = self.lr();
         let Self { step, weights, next, optimizer, clipping, .. } = self;
-        if let Some(clipping) = clipping {
-            let mean = &clipping.means[range.clone()];
-            optimizer.update(range.clone(), *step, lr, mean, &weights[range.clone()], &mut next[range]);
-        }
-    }
-
-    pub(super) fn apply(&mut self, range: Range<usize>, mean: &[f32]) {
-        let lr = self.lr();
-        let Self { step, weights, next, optimizer, .. } = self;
-        optimizer.update(range.clone(), *step, lr, mean, &weights[range.clone()], &mut next[range]);
+        let kept = clipping.as_ref().map(|clipping| &clipping.means[range.clone()]);
+        let Some(gradient) = mean.or(kept) else { return };
+        let part = optimizer.part(range.clone(), *step, lr);
+        let (weights, next) = (&weights[range.clone()], &mut next[range]);
+        Update { part, gradient, weights, next, bytes, encoding }.compute(threads);
     }
 
     pub(super) fn advance(&mut self) {
         std::mem::swap(&mut self.weights, &mut self.next);
         self.step += 1;
     }
-}
-
-/// Divides by the rows' weight; whether all values are finite.
-pub(super) fn mean(sum: &mut [f32], weight: f64) -> bool {
-    let weight = weight as f32;
-    // A product with zero is zero, or NaN if the factor is not finite; lanes keep the loop wide.
-    let mut lanes = [0.0f32; 16];
-    simd::wide(
-        #[inline(always)]
-        || {
-            let (blocks, rest) = sum.as_chunks_mut::<16>();
-            for block in blocks {
-                for (value, lane) in block.iter_mut().zip(&mut lanes) {
-                    *value /= weight;
-                    *lane += *value * 0.0;
-                }
-            }
-            for (value, lane) in rest.iter_mut().zip(&mut lanes) {
-                *value /= weight;
-                *lane += *value * 0.0;
-            }
-        },
-    );
-    lanes.iter().all(|lane| *lane == 0.0)
-}
-
-/// sum += other
-pub(super) fn add(sum: &mut [f32], other: &[f32]) {
-    simd::wide(
-        #[inline(always)]
-        || {
-            for (sum, other) in sum.iter_mut().zip(other) {
-                *sum += *other;
-            }
-        },
-    );
 }

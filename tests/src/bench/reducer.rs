@@ -146,7 +146,8 @@ fn write(folder: &Path, setting: &Setting) -> Result<String> {
     // Every class must be there.
     let count = u32::try_from(classes)?.next_multiple_of(*senders);
     for row in 0..count {
-        let values: Vec<String> = (0..inputs).map(|column| format!("{}", (row + 1) * column as u32)).collect();
+        let values: Vec<String> =
+            (0..inputs).map(|column| format!("{}", (row + 1) * column as u32)).collect();
         writeln!(rows, "{},{}", values.join(","), row % u32::try_from(classes)?)?;
     }
     let epochs = (WARM_UP + steps + 1).div_ceil(u64::from(count / senders));

@@ -81,14 +81,17 @@ impl Sender {
     ) -> Result<()> {
         let (say, said) = mpsc::unbounded_channel::<wire::FromWorker>();
         say.send(FromWorker::Hello(self.hello()).into())?;
-        let mut control = connect(address).await?.control(UnboundedReceiverStream::new(said)).await?.into_inner();
-        let Some(ToWorker::Welcome(welcome)) = control.message().await?.map(TryInto::try_into).transpose()? else {
+        let mut control =
+            connect(address).await?.control(UnboundedReceiverStream::new(said)).await?.into_inner();
+        let Some(ToWorker::Welcome(welcome)) = control.message().await?.map(TryInto::try_into).transpose()?
+        else {
             bail!("no welcome");
         };
         self.window = welcome.window;
         let (up, ups) = mpsc::unbounded_channel::<wire::TensorsUp>();
         up.send(Up::Open(welcome.session).into())?;
-        let mut tensors = connect(address).await?.tensors(UnboundedReceiverStream::new(ups)).await?.into_inner();
+        let mut tensors =
+            connect(address).await?.tensors(UnboundedReceiverStream::new(ups)).await?.into_inner();
         self.shared.together.wait().await;
         say.send(FromWorker::Ready(Ready { fingerprint: [7; 32], threads: 1 }).into())?;
 
