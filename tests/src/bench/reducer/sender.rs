@@ -96,6 +96,7 @@ impl Sender {
         say.send(FromWorker::Ready(Ready { fingerprint: [7; 32], threads: 1 }).into())?;
 
         let mut heartbeat = tokio::time::interval(Duration::from_millis(500));
+        let mut open = true;
         loop {
             tokio::select! {
                 message = control.message() => {
@@ -115,8 +116,12 @@ impl Sender {
                         other => bail!("unexpected: {other:?}"),
                     }
                 }
-                message = tensors.message() => {
-                    let Some(message) = message? else { continue };
+                message = tensors.message(), if open => {
+                    let Some(message) = message? else {
+                        // The end is said on the control stream.
+                        open = false;
+                        continue;
+                    };
                     match message.try_into()? {
                         Down::Weights(weights) => {
                             if let Pace::Every(pause) = self.pace && !pause.is_zero() {
