@@ -8,6 +8,7 @@ pub mod bf16;
 pub mod blas;
 pub mod chunks;
 pub mod clip;
+pub mod diagnosis;
 pub mod digest;
 pub mod epoch;
 pub mod evaluation;

@@ -116,6 +116,11 @@ impl Model {
         matches!(layer.operation, Operation::Linear { .. }).then_some((layer.inputs, layer.outputs))
     }
 
+    /// Values in a row after a layer.
+    pub fn width_after(&self, layer: usize) -> usize {
+        self.layers.get(layer).map_or(0, |layer| layer.outputs)
+    }
+
     /// What is minimised.
     pub fn loss(&self) -> Loss {
         self.loss

@@ -143,6 +143,18 @@ impl<T: Float> Workspace<T> {
         &self.slots[self.slots.len() - 1]
     }
 
+    /// A layer's output, and its width, right after the layer's forward pass: the next one may take its
+    /// place.
+    pub fn layer_output(&self, model: &Model, index: usize) -> (&[T], usize) {
+        let width = model.width_after(index);
+        (&self.slots[self.outputs[index]][..self.rows * width], width)
+    }
+
+    /// dL/d(what is \[rows, width\]), during the backward pass.
+    pub fn gradient(&self, width: usize) -> &[T] {
+        &self.gradient[..self.rows * width]
+    }
+
     /// What the rows should have given.
     pub fn labels(&self) -> &Labels<T> {
         &self.labels

@@ -49,7 +49,7 @@ impl World {
             }
             // The forward pass has come as far as the weights, and waits for more.
             Errand::Compute(_, job) if job.weights.here() < self.case.model.layers() => {
-                self.tally.count("a forward pass waited for weights");
+                self.tally.count("fault: weights that came in the middle of a forward pass");
                 let delay = self.dice.millis(1, 20);
                 self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
             }
