@@ -77,7 +77,8 @@ impl Computer {
         let shards: Vec<u32> =
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
-        compute::run(&mut self.engine, &self.task.chunks, step, job, &mut batches, |gradient| {
+        let Self { engine, payloads, .. } = self;
+        compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, |gradient| {
             // The session is gone if nobody listens; the thread ends after this job.
             let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
         });
