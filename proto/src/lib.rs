@@ -9,6 +9,7 @@ mod ids;
 pub mod message;
 mod payloads;
 pub mod settings;
+pub mod tensors;
 /// Generated from `proto/lockstep/v1/cluster.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod wire {

@@ -11,9 +11,9 @@ use lockstep_core::gradient::Summary;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::{numerics, wire as values};
 use lockstep_proto::message::{Assign, Down, FromWorker, Gradient, Hello, Outcome, Ready, ToWorker, Up};
-use lockstep_proto::settings::{FRAME, MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::settings::{FRAME, WINDOW};
 use lockstep_proto::wire::cluster_client::ClusterClient;
-use lockstep_proto::{PROTOCOL, wire};
+use lockstep_proto::{PROTOCOL, tensors, wire};
 use tokio::sync::{Barrier, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -81,8 +81,8 @@ impl Sender {
     ) -> Result<()> {
         let (say, said) = mpsc::unbounded_channel::<wire::FromWorker>();
         say.send(FromWorker::Hello(self.hello()).into())?;
-        let mut control =
-            connect(address).await?.control(UnboundedReceiverStream::new(said)).await?.into_inner();
+        let mut client = ClusterClient::new(connect(address).await?);
+        let mut control = client.control(UnboundedReceiverStream::new(said)).await?.into_inner();
         let Some(ToWorker::Welcome(welcome)) = control.message().await?.map(TryInto::try_into).transpose()?
         else {
             bail!("no welcome");
@@ -90,8 +90,8 @@ impl Sender {
         self.window = welcome.window;
         let (up, ups) = mpsc::unbounded_channel::<wire::TensorsUp>();
         up.send(Up::Open(welcome.session).into())?;
-        let mut tensors =
-            connect(address).await?.tensors(UnboundedReceiverStream::new(ups)).await?.into_inner();
+        let mut channel = connect(address).await?;
+        let mut tensors = tensors::open(&mut channel, UnboundedReceiverStream::new(ups)).await?;
         self.shared.together.wait().await;
         say.send(FromWorker::Ready(Ready { fingerprint: [7; 32], threads: 1 }).into())?;
 
@@ -195,12 +195,11 @@ impl Sender {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<ClusterClient<Channel>> {
+async fn connect(address: SocketAddr) -> Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
         .tcp_nodelay(true);
-    let client = ClusterClient::new(endpoint.connect().await?);
-    Ok(client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT))
+    Ok(endpoint.connect().await?)
 }
