@@ -155,7 +155,7 @@ fn write(folder: &Path, setting: &Setting) -> Result<String> {
         "name = \"reducer\"\n\n[data]\ntrain = \"rows.csv\"\ntarget = \"label\"\n\n[model]\n\
          loss = \"cross_entropy\"\nlayers = [{{ linear = {first} }}, \"relu\", {{ linear = {second} }}, \"relu\", \
          {{ linear = {classes} }}]\n\n[train]\nepochs = {epochs}\nbatch_size = {senders}\noptimizer = {optimizer}\n\n\
-         [cluster]\nshards = {senders}\nwire = \"{wire}\"\n\n[checkpoint]\nevery_steps = {every_steps}\n"
+         [cluster]\nshards = {senders}\nwire = \"{wire}\"\nheartbeat_ms = 10000\n\n[checkpoint]\nevery_steps = {every_steps}\n"
     );
     std::fs::write(folder.join("run.toml"), &run)?;
     Ok(run)

@@ -1,5 +1,6 @@
 //! A worker that computes nothing: it says what one says, and its gradient is always the same.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use lockstep_core::chunks::Chunks;
 use lockstep_core::gradient::Summary;
 use lockstep_core::run::spec::Wire;
+use lockstep_core::tree::Node;
 use lockstep_core::{numerics, wire as values};
 use lockstep_proto::message::{Assign, Down, FromWorker, Gradient, Hello, Outcome, Ready, ToWorker, Up};
 use lockstep_proto::settings::{FRAME, WINDOW};
@@ -63,14 +65,24 @@ pub(super) struct Sender {
     coming: (u64, usize),
     granted: (u64, u32),
     window: u32,
-    /// Of the step that is assigned.
-    sent: u32,
+    /// Of each node, in the step that is assigned.
+    sent: BTreeMap<Node, u32>,
 }
 
 impl Sender {
     pub(super) fn new(number: u32, pace: Pace, shared: Arc<Shared>) -> Self {
         let (assigned, whole) = (None, None);
-        Self { number, pace, shared, assigned, whole, coming: (0, 0), granted: (0, 0), window: 0, sent: 0 }
+        Self {
+            number,
+            pace,
+            shared,
+            assigned,
+            whole,
+            coming: (0, 0),
+            granted: (0, 0),
+            window: 0,
+            sent: BTreeMap::new(),
+        }
     }
 
     /// Until the run has ended; `began` hears of each step that can be computed.
@@ -103,9 +115,8 @@ impl Sender {
                     match message?.map(TryInto::try_into).transpose()? {
                         Some(ToWorker::Assign(assign)) => {
                             if self.assigned.as_ref().is_none_or(|old| old.step < assign.step) {
-                                self.sent = 0;
+                                self.sent.clear();
                             }
-                            ensure!(self.sent == 0, "nodes were assigned in the middle of step {}", assign.step);
                             self.assigned = Some(assign);
                         }
                         Some(ToWorker::End(end)) => {
@@ -171,13 +182,20 @@ impl Sender {
         let Some(assign) = self.assigned.as_ref().filter(|assign| Some(assign.step) == self.whole) else {
             return Ok(());
         };
-        if let (0, Some(began)) = (self.sent, began) {
+        if self.sent.is_empty()
+            && let Some(began) = began
+        {
             began.send(assign.step)?;
         }
         let granted = if self.granted.0 == assign.step { self.granted.1 } else { 0 };
-        while self.sent < granted.max(self.window) {
-            let Some(chunk) = self.shared.chunks.mirrored(self.sent as usize) else { break };
+        for rank in 0..granted.max(self.window) {
+            let Some(chunk) = self.shared.chunks.mirrored(rank as usize) else { break };
             for node in &assign.nodes {
+                let sent = self.sent.entry(*node).or_insert(0);
+                if *sent > rank {
+                    continue;
+                }
+                *sent += 1;
                 let rows = u64::from(node.shards().end - node.shards().start);
                 let gradient = Gradient {
                     generation: assign.generation,
@@ -189,7 +207,6 @@ impl Sender {
                 };
                 up.send(Up::Gradient(gradient).into())?;
             }
-            self.sent += 1;
         }
         Ok(())
     }
