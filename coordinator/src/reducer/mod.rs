@@ -85,6 +85,9 @@ pub struct Reducer {
     /// Memory of sums that are done.
     spare: Vec<Vec<f32>>,
     payloads: Payloads,
+    /// W(step) and W(step + 1), chunk by chunk, as they were encoded for workers that came late to them:
+    /// the next one shares their memory. Let go of at the next commit.
+    late: [Vec<Option<Bytes>>; 2],
     /// In the order in which they were applied.
     applied: Vec<u32>,
     summary: Summary,
@@ -101,6 +104,7 @@ impl Reducer {
         Self {
             ledger: Ledger::new(tree, count, window),
             waiting: chunks.iter().map(|_| Vec::new()).collect(),
+            late: [(); 2].map(|()| vec![None; chunks.len()]),
             payloads: Payloads::new(4 * chunks.iter().map(|range| range.len()).max().unwrap_or(0)),
             chunks,
             tree,
@@ -151,6 +155,7 @@ impl Reducer {
     /// Closes the open step, and says whether anything of it was applied.
     pub fn abandon(&mut self) {
         self.ledger.close();
+        self.late[1].fill(None);
         let waiting = self.waiting.iter_mut().flat_map(|waiting| waiting.drain(..));
         self.spare.extend(waiting.map(|(_, sum)| sum));
         self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
@@ -312,6 +317,7 @@ impl Reducer {
         self.subscribers.commit(step, self.chunks.len());
         self.ledger.close();
         self.applied.clear();
+        self.late.iter_mut().for_each(|late| late.fill(None));
         self.state.advance();
         self.outputs.push_back(Output::Committed(committed));
     }
@@ -323,22 +329,37 @@ impl Reducer {
         let first = due.iter().map(from).min().unwrap_or(self.applied.len());
         if due.iter().any(|due| due.whole) {
             for (chunk, range) in self.chunks.iter().enumerate() {
-                let payload = encode(&mut self.payloads, &self.state.weights()[range], self.wire);
+                let (chunk, values) = (chunk as u32, &self.state.weights()[range]);
+                let payload = kept(&mut self.late[0], &mut self.payloads, chunk, values, self.wire);
                 for due in due.iter().filter(|due| due.whole) {
-                    let weights =
-                        Weights { step, chunk: chunk as u32, exact: false, payload: payload.clone() };
+                    let weights = Weights { step, chunk, exact: false, payload: payload.clone() };
                     self.outputs.push_back(Output::Send(due.session, Down::Weights(weights)));
                 }
             }
         }
         for (index, &chunk) in self.applied.iter().enumerate().skip(first) {
             let Some(range) = self.chunks.range(chunk as usize) else { continue };
-            let payload = encode(&mut self.payloads, &self.state.next()[range], self.wire);
+            let values = &self.state.next()[range];
+            let payload = kept(&mut self.late[1], &mut self.payloads, chunk, values, self.wire);
             for due in due.iter().filter(|due| from(due) <= index) {
                 let weights = Weights { step: step + 1, chunk, exact: false, payload: payload.clone() };
                 self.outputs.push_back(Output::Send(due.session, Down::Weights(weights)));
             }
         }
+    }
+}
+
+/// A chunk's payload, encoded if it is not among those that are kept.
+fn kept(
+    late: &mut [Option<Bytes>],
+    payloads: &mut Payloads,
+    chunk: u32,
+    values: &[f32],
+    wire: Wire,
+) -> Bytes {
+    match late.get_mut(chunk as usize) {
+        Some(kept) => kept.get_or_insert_with(|| encode(payloads, values, wire)).clone(),
+        None => encode(payloads, values, wire),
     }
 }
 

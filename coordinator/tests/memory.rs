@@ -1,4 +1,4 @@
-//! Once a step has been like the others, the reducer allocates nothing.
+//! Once a step has been like the others, the reducer allocates nothing, and encodes nothing twice.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is all test")]
 
@@ -11,7 +11,7 @@ use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::{self, spec::Run};
 use lockstep_core::tree::Node;
 use lockstep_core::wire;
-use lockstep_proto::message::Gradient;
+use lockstep_proto::message::{Down, Gradient};
 use lockstep_proto::{Generation, Session};
 
 const A: Session = Session::new(1, 1);
@@ -94,4 +94,28 @@ fn a_later_step_allocates_nothing() {
             assert_eq!(allocated[3].count_total, 0, "{wire}, {train}: {:?}", allocated[3]);
         }
     }
+}
+
+/// However many workers come in a step, its weights are encoded once for all of them.
+#[test]
+fn workers_that_come_late_share_one_encoding() {
+    let mut layout = Layout::new();
+    layout.push(0, "layers.0.weight", &[3_000]);
+    let chunks = Chunks::within(&layout, Limits { longest: 1_000, tiny: 100, grain: 100 });
+    let run = run("f32", "");
+    let optimizer = Optimizer::new(run.train.optimizer, layout.len());
+    let state = State::new(&run, &layout, 0, 1_000, vec![0.5; layout.len()], optimizer);
+    let mut reducer = Reducer::new(&run, chunks, 8, state);
+    let mut places = std::collections::BTreeSet::new();
+    let mut sent = Vec::new();
+    for number in 0..5 {
+        reducer.attach(Session::new(1, number));
+        while let Some(output) = reducer.poll_output() {
+            if let Output::Send(_, Down::Weights(weights)) = output {
+                places.insert((weights.chunk, weights.payload.as_ptr()));
+                sent.push(weights);
+            }
+        }
+    }
+    assert_eq!((sent.len(), places.len()), (15, 3));
 }
