@@ -22,6 +22,8 @@ pub enum Place {
     Weights(String),
     /// A layer's output.
     Output(String),
+    /// What the rows are like to a layer with running statistics.
+    Statistics(String),
     /// The rows' losses.
     Loss,
     /// dL/d(input of a layer), and dL/d(last output).
@@ -36,6 +38,7 @@ impl fmt::Display for Place {
             Self::Inputs => write!(f, "the input"),
             Self::Weights(layer) => write!(f, "the weights of {layer}"),
             Self::Output(layer) => write!(f, "the output of {layer}"),
+            Self::Statistics(layer) => write!(f, "a mean or squared deviation that {layer} measured"),
             Self::Loss => write!(f, "the loss"),
             Self::Gradient(layer) => write!(f, "the gradient that comes to {layer}"),
             Self::Sum(layer) => write!(f, "the gradient of {layer}, summed over rows,"),
@@ -63,10 +66,17 @@ pub fn find(
     }
     workspace.load(microbatch);
     for layer in 0..model.layers() {
-        workspace.forward_layer(model, layer, weights.layer(layer), Some(batch));
+        workspace.forward_layer(model, layer, weights, Some(batch));
         let (output, width) = workspace.layer_output(model, layer);
         if let Some(row) = first(output, width) {
             return fault(Place::Output(name(layer)), Some(row));
+        }
+    }
+    for tracked in model.layout().statistics() {
+        let mut measured = vec![0.0; tracked.range.len()];
+        workspace.statistics(std::slice::from_ref(tracked), tracked.range.start, &mut measured);
+        if !finite(&measured) {
+            return fault(Place::Statistics(name(tracked.layer)), None);
         }
     }
     if let Some(row) = workspace.losses(model).iter().position(|loss| !loss.is_finite()) {
@@ -149,5 +159,21 @@ mod tests {
             found(steep, [1.0; 6], [1e19, 1e19, 1e19]),
             some("the gradient of layers.2 (linear = 1), summed over rows,", None)
         );
+    }
+
+    /// The layer's output is finite all the same: zero.
+    #[test]
+    fn statistics_that_overflow() {
+        let batch_norm = Layer::BatchNorm { eps: 1e-5, momentum: 0.1, affine: false };
+        let layers = vec![batch_norm, Layer::Linear { outputs: 1, bias: false, init: Init::Zeros }];
+        let spec = spec::Model { loss: Loss::MeanSquaredError, layers };
+        let model = Model::new(&spec, &[1], Target::Values(1)).unwrap();
+        let weights = model.initial_parameters(0);
+        let labels = Labels::Values(vec![0.0; 2]);
+        let mut batch = Microbatch { shard: 0, rows: 2, values: vec![1e25, -1e25], labels };
+        let at = Batch { seed: 0, step: 0, shard: 0 };
+        let mut workspace = Workspace::new(&model);
+        let found = find(&model, &Flat::new(&model, &weights), at, &mut batch, &mut workspace).unwrap();
+        assert_eq!(found, Fault { place: Place::Statistics("layers.0 (batch_norm)".into()), row: None });
     }
 }

@@ -27,10 +27,13 @@ pub fn run(
     let mut done = 0;
     while done < layers {
         let Some(here) = job.weights.wait(done) else { return };
+        // Behind the last layer lie running statistics, which training does not read.
+        let here = here.min(layers);
         engine.forward(step, done..here, &*job.weights);
         done = here;
     }
     let starts: Vec<usize> = (0..layers).map(|layer| engine.model().parameters(layer).start).collect();
+    let trained = engine.model().layout().trained();
     let root = step.tree.root();
     let mut open = chunks.len();
     engine.backward(step, &*job.weights, |nodes, layer| {
@@ -38,7 +41,9 @@ pub fn run(
         while let Some(chunk) = open.checked_sub(1) {
             let Some(range) = chunks.range(chunk).filter(|range| range.start >= done_from) else { break };
             for node in nodes {
-                let encoding = if node.node == root { Wire::F32 } else { step.wire };
+                // The root and what rows are like are never rounded.
+                let exact = node.node == root || range.start >= trained;
+                let encoding = if exact { Wire::F32 } else { step.wire };
                 let values = &node.values[range.clone()];
                 emit(Gradient {
                     generation: job.generation,

@@ -24,6 +24,8 @@ const SHARE: usize = 1 << 15;
 #[derive(Debug)]
 pub(super) struct Addend {
     pub(super) values: Vec<f32>,
+    /// That it is over.
+    pub(super) rows: u64,
     /// Whether the sum so far is rounded after it, because it is a node below the root.
     pub(super) rounded: bool,
 }
@@ -62,7 +64,7 @@ impl Sum<'_> {
                         }
                     }
                 }
-                for Addend { values, rounded } in self.others {
+                for Addend { values, rounded, .. } in self.others {
                     add(block, values.get(start..end).unwrap_or_default());
                     if *rounded {
                         bf16::round(block);
@@ -127,7 +129,7 @@ impl Update<'_> {
 }
 
 /// Divides by the rows' weight; whether all values are finite.
-fn mean(sum: &mut [f32], weight: f64) -> bool {
+pub(super) fn mean(sum: &mut [f32], weight: f64) -> bool {
     let weight = weight as f32;
     // A product with zero is zero, or NaN if the factor is not finite; lanes keep the loop wide.
     let mut lanes = [0.0f32; 32];
@@ -187,7 +189,7 @@ mod tests {
                 (0..LEN).map(|i| (round(round(payload[i]) + first[i]) + second[i]) / 7.0).collect();
             for threads in [1, 3] {
                 let threads = Threads::new(threads).unwrap();
-                let others = [Addend { values: second.clone(), rounded: false }];
+                let others = [Addend { values: second.clone(), rows: 1, rounded: false }];
                 let sum = Sum {
                     payload: &bytes,
                     encoding,

@@ -10,6 +10,9 @@
 //! All memory is used again: once a step has been like the others, a chunk allocates nothing.
 //!
 //! With `clip_norm` the update needs the whole gradient: roots wait for the last chunk.
+//!
+//! Chunks of statistics go the same way, except that they are combined instead of added, are never bf16,
+//! and change the running statistics at the root, without a mean or the optimizer.
 
 mod arithmetic;
 mod subscribers;
@@ -212,35 +215,28 @@ impl Reducer {
         }
         self.ledger.check(step, node, chunk)?;
         let range = self.chunks.range(chunk as usize).ok_or(Refusal::NoSuchChunk)?;
-        let encoding = if node == self.tree.root() { Wire::F32 } else { self.wire };
+        let statistics = self.state.is_statistics(&range);
+        let exact = statistics || node == self.tree.root();
+        let encoding = if exact { Wire::F32 } else { self.wire };
         if payload.len() != wire::width(encoding) * range.len() {
             return Err(Refusal::WrongLength);
         }
         let accepted = self.ledger.accept(step, node, chunk, summary)?;
         let Accepted { at, summary, root, node_done, granted, siblings } = accepted;
 
-        let mut first = None;
         for merge in siblings {
-            let waiting = self.waiting.get_mut(chunk as usize);
-            let Some(waiting) = waiting else { continue };
+            let Some(waiting) = self.waiting.get_mut(chunk as usize) else { continue };
             let Some(place) = waiting.iter().position(|(node, _)| *node == merge.waiting) else { continue };
             let (_, values) = waiting.swap_remove(place);
             let rounded = self.wire == Wire::Bf16 && merge.parent != self.tree.root();
-            match first {
-                None => first = Some((values, rounded)),
-                Some(_) => self.addends.push(Addend { values, rounded }),
-            }
+            self.addends.push(Addend { values, rows: merge.rows, rounded });
         }
-        let (mut sum, first) = match first {
-            Some((values, rounded)) => (values, Some(rounded)),
-            None => (self.spare.pop().unwrap_or_default(), None),
-        };
-        sum.resize(range.len(), 0.0);
-        let others = &self.addends;
         let weight = root.then_some(summary.weight);
-        let finite = Sum { payload, encoding, first, others, weight }.compute(&self.threads, &mut sum);
-        self.spare.extend(self.addends.drain(..).map(|addend| addend.values));
-
+        let (sum, finite) = if statistics {
+            self.combine(&range, payload, gradient.summary.rows)
+        } else {
+            self.add(&range, payload, encoding, weight)
+        };
         if node_done {
             self.outputs.push_back(Output::NodeDone(node));
         }
@@ -256,6 +252,42 @@ impl Reducer {
             }
         }
         Ok(())
+    }
+
+    /// The payload plus the siblings that waited for it, in tree order; divided by the weight, if there
+    /// is one, and then whether it is finite.
+    fn add(
+        &mut self,
+        range: &Range<usize>,
+        payload: &[u8],
+        encoding: Wire,
+        weight: Option<f64>,
+    ) -> (Vec<f32>, bool) {
+        let first = (!self.addends.is_empty()).then(|| self.addends.remove(0));
+        let (mut sum, first) = match first {
+            Some(Addend { values, rounded, .. }) => (values, Some(rounded)),
+            None => (self.spare.pop().unwrap_or_default(), None),
+        };
+        sum.resize(range.len(), 0.0);
+        let others = &self.addends;
+        let finite = Sum { payload, encoding, first, others, weight }.compute(&self.threads, &mut sum);
+        self.spare.extend(self.addends.drain(..).map(|addend| addend.values));
+        (sum, finite)
+    }
+
+    /// As [`Self::add`], for statistics of so many rows, which have no mean. Combining is commutative too.
+    fn combine(&mut self, range: &Range<usize>, payload: &[u8], mut rows: u64) -> (Vec<f32>, bool) {
+        let mut sum = self.spare.pop().unwrap_or_default();
+        sum.resize(range.len(), 0.0);
+        // Its length was checked before the ledger took it.
+        wire::decode(payload, Wire::F32, &mut sum).unwrap_or_default();
+        for addend in self.addends.drain(..) {
+            self.state.combine(range, (&mut sum, rows), (&addend.values, addend.rows));
+            rows = rows.saturating_add(addend.rows);
+            self.spare.push(addend.values);
+        }
+        let finite = arithmetic::mean(&mut sum, 1.0);
+        (sum, finite)
     }
 
     /// A chunk's mean over all rows is here.
@@ -274,12 +306,12 @@ impl Reducer {
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
                     if let Some(range) = self.chunks.range(chunk) {
-                        self.apply(chunk as u32, range, None);
+                        self.apply(chunk as u32, range, None, summary.rows);
                     }
                 }
             }
         } else {
-            self.apply(chunk, range, Some(mean));
+            self.apply(chunk, range, Some(mean), summary.rows);
         }
         if self.applied.len() == self.chunks.len() {
             self.commit();
@@ -288,10 +320,10 @@ impl Reducer {
 
     /// Updates a chunk, by the mean that is given or the one that was kept, and sends it to whoever has
     /// room for it.
-    fn apply(&mut self, chunk: u32, range: Range<usize>, mean: Option<&[f32]>) {
+    fn apply(&mut self, chunk: u32, range: Range<usize>, mean: Option<&[f32]>, rows: u64) {
         let Self { payloads, state, threads, wire, .. } = self;
         let payload = payloads.make(range.len() * wire::width(*wire), |bytes| {
-            state.apply(range, mean, bytes, *wire, threads);
+            state.apply(range, mean, rows, bytes, *wire, threads);
         });
         self.applied.push(chunk);
         let step = self.step();
