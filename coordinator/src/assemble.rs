@@ -12,6 +12,7 @@ use lockstep_core::model::{Model, ShapeError, Target};
 use lockstep_core::numerics::PIECE_ROWS;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::{self, spec::Run};
+use lockstep_core::threads::Threads;
 use lockstep_data::{Encoder, GatherError, TargetType};
 use lockstep_proto::settings::GRANT_WINDOW;
 
@@ -124,7 +125,17 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
     });
     let From { progress, weights, optimizer } = from;
     let state = State::new(run, layout, progress.step, total_steps, weights, optimizer);
-    let reducer = Reducer::new(run, Chunks::new(layout), GRANT_WINDOW, state);
+    let reducer = Reducer::new(run, Chunks::new(layout), GRANT_WINDOW, state).on(threads());
     let machine = Machine::new(config, standing.start, progress, standing.fingerprint);
     Cluster::new(machine, reducer, standing.start)
+}
+
+/// For sums and updates: a quarter of the cores, at most four, since what moves the bytes takes several
+/// times what adds them. A small machine's cores are its workers'.
+fn threads() -> Threads {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Threads::new((cores / 4).clamp(1, 4)).unwrap_or_else(|error| {
+        tracing::warn!("sums and updates run on one thread: {error}");
+        Threads::one()
+    })
 }

@@ -5,8 +5,11 @@ use std::ops::Range;
 use lockstep_core::clip;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
-use lockstep_core::run::spec::{Run, Schedule};
-use lockstep_core::{schedule, simd, statistics};
+use lockstep_core::run::spec::{Run, Schedule, Wire};
+use lockstep_core::threads::Threads;
+use lockstep_core::{schedule, statistics, wire};
+
+use super::arithmetic::Update;
 
 /// W(step), W(step + 1) as far as it is applied, and the optimizer.
 #[derive(Debug)]
@@ -108,24 +111,28 @@ impl State {
         }
     }
 
-    /// What [`Self::keep_mean`] kept, of a step of so many rows.
-    pub(super) fn apply_kept(&mut self, range: Range<usize>, rows: u64) {
-        if let Some(clipping) = self.clipping.take() {
-            self.apply(range.clone(), &clipping.means[range], rows);
-            self.clipping = Some(clipping);
-        }
-    }
-
-    /// The mean gradient of a step of so many rows, or what these rows are like.
-    pub(super) fn apply(&mut self, range: Range<usize>, mean: &[f32], rows: u64) {
+    /// Makes W(step + 1) of some elements, in `bytes` also, of a step of so many rows: by their mean
+    /// gradient, or by what these rows are like; by what is given, or what was kept.
+    pub(super) fn apply(
+        &mut self,
+        range: Range<usize>,
+        mean: Option<&[f32]>,
+        rows: u64,
+        bytes: &mut [u8],
+        encoding: Wire,
+        threads: &Threads,
+    ) {
         let (lr, statistics) = (self.lr(), self.is_statistics(&range));
-        let Self { step, weights, next, optimizer, layout, .. } = self;
+        let Self { step, weights, next, optimizer, layout, clipping, .. } = self;
+        let kept = clipping.as_ref().map(|clipping| &clipping.means[range.clone()]);
+        let Some(mean) = mean.or(kept) else { return };
         let (weights, next) = (&weights[range.clone()], &mut next[range.clone()]);
         if statistics {
             statistics::update(layout.statistics(), &range, rows, mean, weights, next);
-        } else {
-            optimizer.update(range, *step, lr, mean, weights, next);
+            return wire::write(next, encoding, bytes);
         }
+        let part = optimizer.part(range, *step, lr);
+        Update { part, gradient: mean, weights, next, bytes, encoding }.compute(threads);
     }
 
     /// Whether a chunk is one of running statistics. None is of both.
@@ -142,40 +149,4 @@ impl State {
         std::mem::swap(&mut self.weights, &mut self.next);
         self.step += 1;
     }
-}
-
-/// Divides by the rows' weight; whether all values are finite.
-pub(super) fn mean(sum: &mut [f32], weight: f64) -> bool {
-    let weight = weight as f32;
-    // A product with zero is zero, or NaN if the factor is not finite; lanes keep the loop wide.
-    let mut lanes = [0.0f32; 16];
-    simd::wide(
-        #[inline(always)]
-        || {
-            let (blocks, rest) = sum.as_chunks_mut::<16>();
-            for block in blocks {
-                for (value, lane) in block.iter_mut().zip(&mut lanes) {
-                    *value /= weight;
-                    *lane += *value * 0.0;
-                }
-            }
-            for (value, lane) in rest.iter_mut().zip(&mut lanes) {
-                *value /= weight;
-                *lane += *value * 0.0;
-            }
-        },
-    );
-    lanes.iter().all(|lane| *lane == 0.0)
-}
-
-/// sum += other
-pub(super) fn add(sum: &mut [f32], other: &[f32]) {
-    simd::wide(
-        #[inline(always)]
-        || {
-            for (sum, other) in sum.iter_mut().zip(other) {
-                *sum += *other;
-            }
-        },
-    );
 }

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod floor;
 pub mod machine;
 pub mod network;
+pub mod reducer;
 mod rows;
 pub mod shards;
 pub mod startup;

@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -11,15 +12,17 @@ use lockstep_core::{blas, run};
 use lockstep_tests::bench::case::{CASES, Case, Settings};
 use lockstep_tests::bench::machine::{self, Costs};
 use lockstep_tests::bench::network::Network;
+use lockstep_tests::bench::reducer::{self, Measured, Setting};
 use lockstep_tests::bench::steps::{self, Line};
-use lockstep_tests::bench::{shards, startup, wire};
+use lockstep_tests::bench::{median, shards, startup, wire};
 use serde_json::json;
 
 /// Times starts and steps of local clusters, beside the arithmetic alone on two cores.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only this case: start, fixed, tab, mlp_small, mlp_mid, mlp_big or cnn; or one that is not run
-    /// unless named: shards (8 on 2 workers beside 2), bf16 (accuracy and bytes of both wires)
+    /// unless named: shards (8 on 2 workers beside 2), bf16 (accuracy and bytes of both wires), reducer
+    /// (its speed, fed by senders that compute nothing), memory (what it holds, beside its bound)
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
     /// Steps that are timed [default: 10 to 100, by case]
@@ -75,6 +78,8 @@ fn main() -> Result<()> {
     match arguments.case.as_deref() {
         Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("bf16") => return wire::run(folder.path(), json),
+        Some("reducer") => return reducer_alone(folder.path(), steps.unwrap_or(10) as u64, json),
+        Some("memory") => return memory(folder.path(), steps.unwrap_or(6) as u64),
         _ => {}
     }
     let wanted = |name: &str| arguments.case.as_deref().is_none_or(|only| only == name);
@@ -92,6 +97,59 @@ fn main() -> Result<()> {
         lines(&cases, &arguments, kernel, folder.path())?;
     }
     Ok(())
+}
+
+/// Gradients of 25 million parameters, summed for as many senders as there are shards.
+fn reducer_alone(folder: &Path, steps: u64, json: bool) -> Result<()> {
+    const TIMES: usize = 3;
+    let optimizer = "{ sgd = { lr = 0.01, momentum = 0.9 } }";
+    for wire in ["f32", "bf16"] {
+        let slow = Duration::ZERO;
+        let setting = Setting { senders: 8, steps, wire, optimizer, every_steps: 1_000_000, slow };
+        let runs = (0..TIMES).map(|_| once(folder, setting)).collect::<Result<Vec<_>>>()?;
+        let of = |figure: fn(&Measured) -> f64| median(runs.iter().map(figure).collect());
+        let speed = of(|run| run.bytes / run.seconds / 1e9);
+        let coordinator = of(|run| run.coordinator_cpu / run.bytes * 1e9);
+        let senders = of(|run| run.senders_cpu / run.bytes * 1e9);
+        if json {
+            let line = json!({
+                "case": "reducer", "senders": 8, "wire": wire, "gb_per_second": speed,
+                "coordinator_core_seconds_per_gb": coordinator, "senders_core_seconds_per_gb": senders,
+            });
+            println!("{line}");
+        } else {
+            println!(
+                "the reducer alone, 8 senders, {wire}: {speed:.2} GB/s of gradients; core-seconds a GB: \
+                 coordinator {coordinator:.2}, senders {senders:.2}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What the coordinator holds with 16 senders, of which one is slow, beside what it may.
+fn memory(folder: &Path, steps: u64) -> Result<()> {
+    const SENDERS: u32 = 16;
+    for (every_steps, when) in [(1_000_000, "without a checkpoint"), (2, "with checkpoints")] {
+        let slow = Duration::from_millis(5);
+        let optimizer = "{ adamw = { lr = 1e-3 } }";
+        let setting = Setting { senders: SENDERS, steps, wire: "f32", optimizer, every_steps, slow };
+        let Measured { parameters, memory, .. } = once(folder, setting)?;
+        let bound = reducer::bound(parameters, SENDERS, every_steps < steps);
+        let [held, bound] = [memory, bound].map(|bytes| bytes / f64::from(1 << 20));
+        println!(
+            "memory, {SENDERS} senders, {parameters} parameters, {when}: {held:.0} MiB, and at most {bound:.0}"
+        );
+    }
+    Ok(())
+}
+
+fn once(folder: &Path, setting: Setting) -> Result<Measured> {
+    let folder = folder.join("reducer");
+    std::fs::create_dir(&folder)?;
+    let measured = reducer::measure(&folder, setting)?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(measured)
 }
 
 /// The kernel and the one thread that workers run under, by executing this program again.

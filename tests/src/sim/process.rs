@@ -2,6 +2,7 @@
 
 use lockstep_core::gradient::Step;
 use lockstep_core::tree::Tree;
+use lockstep_proto::Payloads;
 use lockstep_proto::message::{Down, FromWorker, Hello, Outcome, Ready, ToWorker, Up};
 use lockstep_worker::compute;
 use lockstep_worker::session::{Input, Job, Output, Session};
@@ -213,9 +214,17 @@ impl World {
         }
         let step = Step { seed: case.run.seed, step: job.step, tree, wire: case.run.cluster.wire };
         let mut inputs = Vec::new();
-        compute::run(&mut process.engine, &case.chunks, step, job, &mut microbatches, |gradient| {
-            inputs.push(Input::Chunk(gradient));
-        });
+        compute::run(
+            &mut process.engine,
+            &case.chunks,
+            &mut Payloads::new(0),
+            step,
+            job,
+            &mut microbatches,
+            |gradient| {
+                inputs.push(Input::Chunk(gradient));
+            },
+        );
         inputs.push(Input::Done);
         let (incarnation, slowness) = (process.incarnation, process.slowness);
         let mut at = self.now;
