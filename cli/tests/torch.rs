@@ -37,7 +37,8 @@ fn pytorch_gives_the_same_logits() {
         return;
     }
     let layers = r#"model.layers=[{ linear = 32 }, "gelu", { dropout = 0.1 }, { linear = { outputs = 24, bias = false } }, "tanh", { linear = 16 }, { leaky_relu = 0.1 }, { linear = 12 }, "sigmoid", { linear = 10 }]"#;
-    for sets in [vec!["train.epochs=4"], vec!["train.epochs=2", layers]] {
+    let normalised = r#"model.layers=["batch_norm", { linear = 24 }, { batch_norm = { eps = 1e-3, momentum = 0.3, affine = false } }, "relu", { linear = 10 }]"#;
+    for sets in [vec!["train.epochs=4"], vec!["train.epochs=2", layers], vec!["train.epochs=2", normalised]] {
         let run = Trained::example("digits.toml", &sets);
         let model = format!("{}/model.safetensors", run.path());
         let data = example("digits-test.csv");

@@ -11,8 +11,6 @@
 //! Memory is bounded by grants: chunks are granted in upload order (the last chunk of the vector
 //! first), all nodes of one chunk before the next, at most `window` past those that reached the root.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use lockstep_core::gradient::Summary;
 use lockstep_core::tree::{Node, Tree};
 
@@ -44,9 +42,9 @@ pub enum Refusal {
 
 /// Where an accepted chunk goes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Accepted {
+pub struct Accepted<'a> {
     /// Add these, in this order; each was here until now.
-    pub siblings: Vec<Merge>,
+    pub siblings: &'a [Merge],
     /// The sum is now here as this node.
     pub at: Node,
     /// Of `at`.
@@ -64,28 +62,36 @@ pub struct Accepted {
 pub struct Merge {
     /// The sum that was waiting.
     pub waiting: Node,
+    /// The rows it is over.
+    pub rows: u64,
     /// What the sum of both is.
     pub parent: Node,
 }
 
-/// The books of one step at a time.
+/// The books of one step at a time. Their pages are used again in the next.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     tree: Tree,
     chunks: u32,
     window: u32,
     open: Option<Open>,
+    closed: Option<Open>,
+    /// Of the chunk that was accepted last.
+    siblings: Vec<Merge>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Open {
     step: u64,
     present: Vec<bool>,
-    assigned: BTreeMap<Node, u32>,
+    /// In ascending order, and how many of its chunks have come.
+    assigned: Vec<(Node, u32)>,
     /// For each chunk, the nodes that wait for their sibling.
-    here: Vec<BTreeMap<Node, Summary>>,
-    /// Chunks whose root is here.
-    roots: BTreeSet<u32>,
+    here: Vec<Vec<(Node, Summary)>>,
+    /// For each chunk, whether its root is here.
+    roots: Vec<bool>,
+    /// How many are.
+    done: u32,
     /// In upload order, how many chunks from the first on have reached the root.
     front: u32,
     granted: u32,
@@ -94,27 +100,33 @@ struct Open {
 impl Ledger {
     /// For vectors of so many chunks; `window` chunks are granted ahead.
     pub fn new(tree: Tree, chunks: u32, window: u32) -> Self {
-        Self { tree, chunks, window: window.max(1), open: None }
+        Self { tree, chunks, window: window.max(1), open: None, closed: None, siblings: Vec::new() }
     }
 
     /// Opens a step, in which the shards that have rows are `present`.
     pub fn begin(&mut self, step: u64, present: &[bool]) {
-        self.open = Some(Open {
-            step,
-            present: present.to_vec(),
-            assigned: BTreeMap::new(),
-            here: vec![BTreeMap::new(); self.chunks as usize],
-            roots: BTreeSet::new(),
-            front: 0,
-            granted: self.window.min(self.chunks),
-        });
+        self.close();
+        let mut open = self.closed.take().unwrap_or_default();
+        open.step = step;
+        open.present.clear();
+        open.present.extend_from_slice(present);
+        open.assigned.clear();
+        open.here.iter_mut().for_each(Vec::clear);
+        open.here.resize_with(self.chunks as usize, Vec::new);
+        open.roots.clear();
+        open.roots.resize(self.chunks as usize, false);
+        (open.done, open.front) = (0, 0);
+        open.granted = self.window.min(self.chunks);
+        self.open = Some(open);
     }
 
     /// From now on these nodes are wanted.
     pub fn assign(&mut self, nodes: &[Node]) {
         if let Some(open) = &mut self.open {
             for node in nodes.iter().filter(|node| self.tree.contains(**node)) {
-                open.assigned.entry(*node).or_insert(0);
+                if let Err(place) = open.assigned.binary_search_by_key(node, |(node, _)| *node) {
+                    open.assigned.insert(place, (*node, 0));
+                }
             }
         }
     }
@@ -126,7 +138,7 @@ impl Ledger {
 
     /// Whether no chunk has reached the root of the open step.
     pub fn untouched(&self) -> bool {
-        self.open.as_ref().is_none_or(|open| open.roots.is_empty())
+        self.open.as_ref().is_none_or(|open| open.done == 0)
     }
 
     /// How many chunks of a node may be sent, in upload order.
@@ -136,7 +148,7 @@ impl Ledger {
 
     /// How many sums wait for a sibling: each is a chunk in memory.
     pub fn waiting(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.here.iter().map(BTreeMap::len).sum())
+        self.open.as_ref().map_or(0, |open| open.here.iter().map(Vec::len).sum())
     }
 
     /// The most sums that can ever wait at once, given the grants.
@@ -148,13 +160,14 @@ impl Ledger {
     pub fn check(&self, step: u64, node: Node, chunk: u32) -> Result<(), Refusal> {
         let open = self.open.as_ref().filter(|open| open.step == step).ok_or(Refusal::OtherStep)?;
         let here = open.here.get(chunk as usize).ok_or(Refusal::NoSuchChunk)?;
-        if !open.assigned.contains_key(&node) {
+        if open.assigned.binary_search_by_key(&node, |(node, _)| *node).is_err() {
             return Err(Refusal::NotAssigned);
         }
         if self.rank(chunk) >= open.granted {
             return Err(Refusal::NotGranted);
         }
-        if open.roots.contains(&chunk) || here.keys().any(|other| other.overlaps(node)) {
+        let rooted = open.roots.get(chunk as usize).copied().unwrap_or(true);
+        if rooted || here.iter().any(|(other, _)| other.overlaps(node)) {
             return Err(Refusal::NotWanted);
         }
         Ok(())
@@ -167,53 +180,64 @@ impl Ledger {
         node: Node,
         chunk: u32,
         summary: Summary,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<Accepted<'_>, Refusal> {
         self.check(step, node, chunk)?;
         let (tree, chunks, window) = (self.tree, self.chunks, self.window);
-        let rank = |chunk: u32| chunks - 1 - chunk;
         let open = self.open.as_mut().ok_or(Refusal::OtherStep)?;
         let here = open.here.get_mut(chunk as usize).ok_or(Refusal::NoSuchChunk)?;
 
         let mut at = node;
         let mut summary = summary;
-        let mut siblings = Vec::new();
+        self.siblings.clear();
         while at != tree.root() {
             let sibling = at.sibling();
             if is_present(tree, &open.present, sibling) {
-                let Some(other) = here.remove(&sibling) else { break };
+                let Some(place) = here.iter().position(|(node, _)| *node == sibling) else { break };
+                let (_, other) = here.swap_remove(place);
+                self.siblings.push(Merge { waiting: sibling, rows: other.rows, parent: at.parent() });
                 summary = if sibling < at { other + summary } else { summary + other };
-                siblings.push(Merge { waiting: sibling, parent: at.parent() });
             }
             at = at.parent();
         }
 
         let root = at == tree.root();
         if root {
-            open.roots.insert(chunk);
+            open.done += 1;
+            if let Some(rooted) = open.roots.get_mut(chunk as usize) {
+                *rooted = true;
+            }
         } else {
-            here.insert(at, summary);
+            here.push((at, summary));
         }
-        let arrived = open.assigned.entry(node).or_insert(0);
-        *arrived += 1;
-        let node_done = *arrived == chunks;
+        let mut node_done = false;
+        if let Ok(place) = open.assigned.binary_search_by_key(&node, |(node, _)| *node)
+            && let Some((_, arrived)) = open.assigned.get_mut(place)
+        {
+            *arrived += 1;
+            node_done = *arrived == chunks;
+        }
 
-        while open.front < chunks && open.roots.contains(&rank(open.front)) {
+        let rooted =
+            |rank: u32| chunks.checked_sub(rank + 1).and_then(|chunk| open.roots.get(chunk as usize));
+        while rooted(open.front).copied().unwrap_or(false) {
             open.front += 1;
         }
         let limit = open.front.saturating_add(window).min(chunks);
         let granted = (limit > open.granted).then_some(limit);
         open.granted = limit.max(open.granted);
-        Ok(Accepted { siblings, at, summary, root, node_done, granted })
+        Ok(Accepted { siblings: &self.siblings, at, summary, root, node_done, granted })
     }
 
     /// Whether every chunk has reached the root.
     pub fn complete(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.roots.len() == self.chunks as usize)
+        self.open.as_ref().is_some_and(|open| open.done == self.chunks)
     }
 
     /// Closes the step: it is committed or abandoned.
     pub fn close(&mut self) {
-        self.open = None;
+        if let Some(open) = self.open.take() {
+            self.closed = Some(open);
+        }
     }
 
     fn rank(&self, chunk: u32) -> u32 {
@@ -251,7 +275,7 @@ mod tests {
         assert_eq!((first.at, first.root, first.siblings.len()), (right, false, 0));
         assert_eq!(ledger.accept(7, right, 0, SUMMARY), Err(Refusal::NotWanted));
         let second = ledger.accept(7, left, 0, SUMMARY).unwrap();
-        assert_eq!(second.siblings, [Merge { waiting: right, parent: node(2, 0) }]);
+        assert_eq!(second.siblings, [Merge { waiting: right, rows: 2, parent: node(2, 0) }]);
         assert_eq!(second.summary, SUMMARY + SUMMARY);
         assert!(second.root && second.node_done && ledger.complete());
     }
@@ -261,7 +285,7 @@ mod tests {
         let mut ledger = ledger(6, 1, 4, &[true, false, false, false, true, true], &[node(0, 0), node(1, 2)]);
         assert_eq!(ledger.accept(7, node(0, 0), 0, SUMMARY).unwrap().at, node(2, 0));
         let last = ledger.accept(7, node(1, 2), 0, SUMMARY).unwrap();
-        assert_eq!(last.siblings, [Merge { waiting: node(2, 0), parent: node(3, 0) }]);
+        assert_eq!(last.siblings, [Merge { waiting: node(2, 0), rows: 2, parent: node(3, 0) }]);
         assert!(last.root);
     }
 

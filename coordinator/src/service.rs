@@ -1,16 +1,24 @@
 //! The gRPC service: converts, passes on, converts. It decides nothing.
+//!
+//! The tensor stream has a codec of its own, [`tensors`], which copies less than tonic's: its calls are
+//! taken out before the generated code sees them.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use lockstep_proto::message::{FromWorker, RowsRequest, Up};
 use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
-use lockstep_proto::{Malformed, Session, wire};
+use lockstep_proto::{Malformed, Session, tensors, wire};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service as TowerService, http};
+use tonic::server::NamedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -25,7 +33,8 @@ pub(crate) async fn serve(
     rows: Arc<Rows>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = ClusterServer::new(Service { calls, rows })
+    let service = Arc::new(Service { calls, rows });
+    let generated = ClusterServer::from_arc(service.clone())
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
     tonic::transport::Server::builder()
@@ -35,9 +44,41 @@ pub(crate) async fn serve(
         .max_concurrent_streams(16)
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
-        .add_service(service)
+        .add_service(Front { service, generated })
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
         .await
+}
+
+/// What the server calls.
+#[derive(Clone)]
+struct Front {
+    service: Arc<Service>,
+    generated: ClusterServer<Service>,
+}
+
+impl NamedService for Front {
+    const NAME: &'static str = ClusterServer::<Service>::NAME;
+}
+
+impl TowerService<http::Request<Body>> for Front {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != tensors::PATH {
+            return self.generated.call(request);
+        }
+        let service = self.service.clone();
+        Box::pin(async move {
+            let answer = service.exchange(tensors::Incoming::new(request.into_body())).await;
+            Ok(answer.unwrap_or_else(Status::into_http))
+        })
+    }
 }
 
 struct Service {
@@ -72,21 +113,9 @@ impl Cluster for Service {
 
     async fn tensors(
         &self,
-        request: Request<Streaming<wire::TensorsUp>>,
+        _: Request<Streaming<wire::TensorsUp>>,
     ) -> Result<Response<Self::TensorsStream>, Status> {
-        let mut incoming = request.into_inner();
-        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("no first message"))?;
-        let Up::Open(session) = first.try_into().map_err(malformed)? else {
-            return Err(Status::invalid_argument("the first tensor message must be Open"));
-        };
-        let (outbox, outgoing) = outbox::channel();
-        let (answer, known) = oneshot::channel();
-        self.call(Call::Tensors { session, outbox, known: answer }).await?;
-        if !known.await.map_err(|_| ended())? {
-            return Err(unknown(session));
-        }
-        tokio::spawn(forward(incoming, self.calls.clone(), session, Call::Up));
-        Ok(Response::new(Box::pin(outgoing.map(|message| Ok(message.into())))))
+        Err(Status::internal("the tensor stream is served before this"))
     }
 
     async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
@@ -111,6 +140,24 @@ impl Cluster for Service {
 }
 
 impl Service {
+    async fn exchange(
+        &self,
+        mut incoming: tensors::Incoming<wire::TensorsUp>,
+    ) -> Result<http::Response<Body>, Status> {
+        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("no first message"))?;
+        let Up::Open(session) = first.try_into().map_err(malformed)? else {
+            return Err(Status::invalid_argument("the first tensor message must be Open"));
+        };
+        let (outbox, outgoing) = outbox::channel();
+        let (answer, known) = oneshot::channel();
+        self.call(Call::Tensors { session, outbox, known: answer }).await?;
+        if !known.await.map_err(|_| ended())? {
+            return Err(unknown(session));
+        }
+        tokio::spawn(forward(incoming, self.calls.clone(), session, Call::Up));
+        Ok(tensors::answer(outgoing.map(wire::TensorsDown::from)))
+    }
+
     async fn call(&self, call: Call) -> Result<(), Status> {
         self.calls.send(call).await.map_err(|_| ended())
     }
@@ -118,14 +165,14 @@ impl Service {
 
 /// Passes a stream's messages on until it ends, which ends the session.
 async fn forward<W, M: TryFrom<W, Error = Malformed>>(
-    mut incoming: Streaming<W>,
+    mut incoming: impl Stream<Item = Result<W, Status>> + Unpin,
     calls: mpsc::Sender<Call>,
     session: Session,
     call: fn(Session, M) -> Call,
 ) {
     let why = loop {
-        match incoming.message().await {
-            Ok(Some(message)) => match message.try_into() {
+        match incoming.next().await {
+            Some(Ok(message)) => match message.try_into() {
                 Ok(message) => {
                     if calls.send(call(session, message)).await.is_err() {
                         return;
@@ -133,8 +180,8 @@ async fn forward<W, M: TryFrom<W, Error = Malformed>>(
                 }
                 Err(malformed) => break malformed.to_string(),
             },
-            Ok(None) => break "it closed its connection".to_owned(),
-            Err(status) => break broken(&status),
+            None => break "it closed its connection".to_owned(),
+            Some(Err(status)) => break broken(&status),
         }
     };
     // Without a driver there is no session to end.

@@ -6,8 +6,11 @@
 
 pub mod bf16;
 pub mod blas;
+pub mod chain;
 pub mod chunks;
 pub mod clip;
+pub mod cost;
+pub mod diagnosis;
 pub mod digest;
 pub mod epoch;
 pub mod evaluation;
@@ -28,6 +31,7 @@ pub mod random;
 pub mod run;
 pub mod schedule;
 pub mod simd;
+pub mod statistics;
 pub mod tensors;
 pub mod threads;
 pub mod tree;

@@ -43,9 +43,20 @@ pub fn encode(values: &[f32], wire: Wire, out: &mut Vec<u8>) {
             let start = out.len();
             out.resize(start + width(wire) * values.len(), 0);
             if let Some(added) = out.get_mut(start..) {
-                bf16::encode(values, added);
+                write(values, wire, added);
             }
         }
+    }
+}
+
+/// Writes the values' bytes, as far as both slices reach.
+pub fn write(values: &[f32], wire: Wire, out: &mut [u8]) {
+    match wire {
+        Wire::F32 => {
+            let (words, _) = out.as_chunks_mut::<4>();
+            words.iter_mut().zip(values).for_each(|(word, value)| *word = value.to_le_bytes());
+        }
+        Wire::Bf16 => bf16::encode(values, out),
     }
 }
 

@@ -7,7 +7,9 @@
 mod convert;
 mod ids;
 pub mod message;
+mod payloads;
 pub mod settings;
+pub mod tensors;
 /// Generated from `proto/lockstep/v1/cluster.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod wire {
@@ -16,6 +18,7 @@ pub mod wire {
 
 pub use convert::Malformed;
 pub use ids::{Generation, Session};
+pub use payloads::Payloads;
 
 /// The version of the contract; equal on both sides, checked at the door.
 pub const PROTOCOL: u32 = 2;

@@ -8,7 +8,8 @@ use lockstep_core::model::Weights;
 /// The layers of W(step) that are here; the others come, in any order, or do not.
 #[derive(Debug)]
 pub struct Arriving {
-    /// Each is set once, when it is whole; one without parameters from the beginning.
+    /// Each is set once, when it is whole; one without parameters from the beginning. The last stands for
+    /// the running statistics, which come when all others have.
     layers: Vec<OnceLock<Vec<f32>>>,
     front: Mutex<Front>,
     moved: Condvar,

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use lockstep_core::chunks::Chunks;
 use lockstep_core::gradient::{Engine, Step};
 use lockstep_core::model::Microbatch;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::wire;
+use lockstep_proto::Payloads;
 use lockstep_proto::message::Gradient;
 
 use crate::session::Job;
@@ -19,6 +19,7 @@ use crate::session::Job;
 pub fn run(
     engine: &mut Engine<f32>,
     chunks: &Chunks,
+    payloads: &mut Payloads,
     step: Step,
     job: &Job,
     microbatches: &mut [Microbatch<f32>],
@@ -30,7 +31,8 @@ pub fn run(
     let mut waited = Duration::ZERO;
     while done < layers {
         let began = Instant::now();
-        let here = job.weights.wait(done)?;
+        // Behind the last layer lie running statistics, which training does not read.
+        let here = job.weights.wait(done)?.min(layers);
         waited += began.elapsed();
         engine.forward(step, done..here, &*job.weights);
         done = here;
@@ -38,32 +40,32 @@ pub fn run(
             return None;
         }
     }
-    let layout = engine.model().layout().clone();
+    let starts: Vec<usize> = (0..layers).map(|layer| engine.model().parameters(layer).start).collect();
+    let trained = engine.model().layout().trained();
     let root = step.tree.root();
     let mut open = chunks.len();
     engine.backward(step, &*job.weights, |nodes, layer| {
-        let done_from = layout.layer(layer).start;
+        let done_from = starts.get(layer).copied().unwrap_or(usize::MAX);
         while let Some(chunk) = open.checked_sub(1) {
             let Some(range) = chunks.range(chunk).filter(|range| range.start >= done_from) else { break };
             for node in nodes {
-                let encoding = if node.node == root { Wire::F32 } else { step.wire };
+                // The root and what rows are like are never rounded.
+                let exact = node.node == root || range.start >= trained;
+                let encoding = if exact { Wire::F32 } else { step.wire };
+                let values = &node.values[range.clone()];
                 emit(Gradient {
                     generation: job.generation,
                     step: job.step,
                     node: node.node,
                     chunk: chunk as u32,
                     summary: node.summary,
-                    payload: encode(&node.values[range.clone()], encoding),
+                    payload: payloads.make(values.len() * wire::width(encoding), |bytes| {
+                        wire::write(values, encoding, bytes);
+                    }),
                 });
             }
             open = chunk;
         }
     });
     Some(waited)
-}
-
-fn encode(values: &[f32], encoding: Wire) -> Bytes {
-    let mut bytes = Vec::with_capacity(values.len() * wire::width(encoding));
-    wire::encode(values, encoding, &mut bytes);
-    bytes.into()
 }

@@ -11,6 +11,7 @@ use lockstep_core::model::Workspace;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::threads::Threads;
 use lockstep_core::tree::{Node, Tree};
+use lockstep_proto::Payloads;
 use tokio::sync::mpsc as async_mpsc;
 
 use crate::arriving::Arriving;
@@ -36,7 +37,9 @@ pub(crate) fn start(task: Task, threads: Threads) -> io::Result<(mpsc::Sender<Or
     let prefetch = Prefetch::start(task.clone())?;
     let engine = Engine::new(task.model.clone(), threads);
     let workspace = Workspace::new(&task.model);
-    let mut computer = Computer { task, engine, workspace, prefetch, outgoing };
+    let longest = task.chunks.iter().map(|range| range.len()).max().unwrap_or(0);
+    let payloads = Payloads::new(4 * longest);
+    let mut computer = Computer { task, engine, workspace, payloads, prefetch, outgoing };
     thread::Builder::new().name("compute".into()).spawn(move || {
         for order in incoming {
             let done = match order {
@@ -56,6 +59,7 @@ struct Computer {
     task: Task,
     engine: Engine<f32>,
     workspace: Workspace<f32>,
+    payloads: Payloads,
     prefetch: Prefetch,
     outgoing: async_mpsc::UnboundedSender<Result<Input, Unfit>>,
 }
@@ -75,7 +79,8 @@ impl Computer {
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
         let began = Instant::now();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
-        let waited = compute::run(&mut self.engine, &self.task.chunks, step, job, &mut batches, |gradient| {
+        let Self { engine, payloads, .. } = self;
+        let waited = compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, |gradient| {
             // The session is gone if nobody listens; the thread ends after this job.
             let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
         });

@@ -285,7 +285,8 @@ mod tests {
     }
 
     fn whole(value: f32) -> Arc<Arriving> {
-        let weights = Arriving::new([1].into_iter());
+        // Without running statistics behind it.
+        let weights = Arriving::new([1, 0].into_iter());
         weights.put(0, vec![value]);
         Arc::new(weights)
     }
@@ -352,7 +353,7 @@ mod tests {
         let [Output::Compute(job)] = &outputs(&mut session, assign(4))[..] else { panic!("no job") };
         assert_eq!((job.step, job.weights.here()), (4, 1));
         assert_eq!(outputs(&mut session, weights(4, 1)), [Output::Tensors(Up::Release(4))]);
-        assert_eq!(job.weights.here(), 2);
+        assert_eq!(job.weights.here(), 3, "two layers, and no running statistics behind them");
         // The upper chunk was granted, the lower one waits.
         assert_eq!(outputs(&mut session, chunk(4, 1)).len(), 1);
         assert_eq!(outputs(&mut session, chunk(4, 0)), []);

@@ -32,7 +32,7 @@ pub struct Misfit {
 #[derive(Debug)]
 pub struct Buffer {
     chunks: Chunks,
-    /// The layers' parts of the vector, also of those without parameters.
+    /// The layers' parts of the vector, also of those without parameters; at last the running statistics.
     layers: Vec<Range<usize>>,
     encoding: Wire,
     current: Option<(u64, Arc<Arriving>)>,
@@ -44,7 +44,7 @@ pub struct Buffer {
 impl Buffer {
     /// For vectors of this model, cut and encoded like this.
     pub fn new(model: &Model, chunks: Chunks, encoding: Wire) -> Self {
-        let layers = (0..model.layers()).map(|layer| model.parameters(layer)).collect();
+        let layers = (0..=model.layers()).map(|layer| model.parameters(layer)).collect();
         Self { chunks, layers, encoding, current: None, filling: None, spare: Vec::new() }
     }
 

@@ -5,4 +5,5 @@ pub mod evaluate;
 pub mod inspect;
 pub mod predict;
 pub mod train;
+pub mod verify;
 pub mod worker;

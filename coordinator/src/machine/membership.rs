@@ -181,7 +181,7 @@ impl Machine {
             Work::Evaluation(_) => self.reassign_evaluation(now),
             Work::Idle | Work::Abandoned | Work::Ended => {}
         }
-        self.watch(now);
+        self.note_wait(now);
         self.stop_if_idle(now);
     }
 

@@ -25,6 +25,7 @@ mod members;
 mod membership;
 mod pace;
 mod parts;
+mod saving;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ use waiting::Wait;
 
 pub use assignment::assign;
 pub use members::MISSED_HEARTBEATS;
-pub use types::{Action, Config, Event, Fingerprint, Save};
+pub use types::{Action, Config, Event, Fingerprint, Save, Watched};
 
 /// What is being done.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct Machine {
     saving: Option<u64>,
     /// The step whose checkpoint failed last: it is not tried again before there is a need.
     not_saved: Option<u64>,
+    /// When a checkpoint was last asked for.
+    saved_at: Duration,
     stopping: bool,
     balance: Balance,
     pace: Pace,
@@ -97,6 +100,7 @@ impl Machine {
             assigned: BTreeMap::new(),
             saving: None,
             not_saved: None,
+            saved_at: Duration::ZERO,
             stopping: false,
             balance: Balance::default(),
             pace: Pace::default(),
@@ -142,7 +146,7 @@ impl Machine {
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
         self.check_duties(now);
-        self.watch(now);
+        self.note_wait(now);
         self.tell_waiting(now);
     }
 
@@ -155,12 +159,15 @@ impl Machine {
             return;
         }
         self.take(now, event);
-        self.watch(now);
+        self.note_wait(now);
     }
 
     fn take(&mut self, now: Duration, event: Event) {
         match event {
-            Event::Start => self.boundary(now),
+            Event::Start => {
+                self.saved_at = now;
+                self.boundary(now);
+            }
             Event::Hello(session, hello) => self.hello(now, session, hello),
             Event::Ready(session, ready) => self.ready(now, session, ready),
             Event::Tensors(session) => {

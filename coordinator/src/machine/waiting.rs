@@ -37,14 +37,14 @@ impl Wait {
 impl Machine {
     /// After every event: is it still the same that is waited for? A run without enough workers says so at
     /// once, and again when one of them has come.
-    pub(super) fn watch(&mut self, now: Duration) {
+    pub(super) fn note_wait(&mut self, now: Duration) {
         let what = match &self.work {
             Work::Ended | Work::Abandoned => return self.wait = None,
             Work::Step(_) | Work::Evaluation(_) if self.members.active().next().is_none() => What::Workers,
             Work::Step(_) => What::Step,
             Work::Evaluation(_) => What::Evaluation,
             // Nothing is left to compute.
-            Work::Idle if self.stopping || self.progress.step >= self.config.total_steps => What::Checkpoint,
+            Work::Idle if self.stopping || self.nothing_more() => What::Checkpoint,
             Work::Idle if self.staying() < self.config.min_workers => What::Workers,
             Work::Idle => What::Checkpoint,
         };

@@ -7,23 +7,32 @@
 //! payload ─▶ added to the sibling that waits ─▶ … ─▶ root ─▶ mean ─▶ optimizer ─▶ encoded once ─▶ all workers
 //! ```
 //!
+//! All memory is used again: once a step has been like the others, a chunk allocates nothing.
+//!
 //! With `clip_norm` the update needs the whole gradient: roots wait for the last chunk.
+//!
+//! Chunks of statistics go the same way, except that they are combined instead of added, are never bf16,
+//! and change the running statistics at the root, without a mean or the optimizer.
 
+mod arithmetic;
 mod subscribers;
 mod update;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 use lockstep_core::chunks::Chunks;
 use lockstep_core::gradient::Summary;
 use lockstep_core::run::spec::{Run, Wire};
+use lockstep_core::threads::Threads;
 use lockstep_core::tree::{Node, Tree};
 use lockstep_core::wire;
-use lockstep_proto::Session;
 use lockstep_proto::message::{Down, Gradient, Weights};
+use lockstep_proto::{Payloads, Session};
 
-use crate::ledger::{Ledger, Refusal};
+use crate::ledger::{Accepted, Ledger, Refusal};
+use arithmetic::{Addend, Sum};
 use subscribers::{Due, Subscribers};
 pub use update::{Snapshot, State};
 
@@ -70,15 +79,23 @@ pub struct Reducer {
     chunks: Chunks,
     tree: Tree,
     wire: Wire,
+    threads: Threads,
     state: State,
-    /// Sums that wait for their sibling.
-    waiting: BTreeMap<(u32, Node), Vec<f32>>,
+    /// Of each chunk, sums that wait for their sibling.
+    waiting: Vec<Vec<(Node, Vec<f32>)>>,
+    /// What is added to the chunk at hand.
+    addends: Vec<Addend>,
     /// Memory of sums that are done.
     spare: Vec<Vec<f32>>,
+    payloads: Payloads,
+    /// W(step) and W(step + 1), chunk by chunk, as they were encoded for workers that came late to them:
+    /// the next one shares their memory. Let go of at the next commit.
+    late: [Vec<Option<Bytes>>; 2],
     /// In the order in which they were applied.
     applied: Vec<u32>,
     summary: Summary,
     subscribers: Subscribers,
+    due: Vec<Due>,
     outputs: VecDeque<Output>,
 }
 
@@ -89,17 +106,28 @@ impl Reducer {
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         Self {
             ledger: Ledger::new(tree, count, window),
+            waiting: chunks.iter().map(|_| Vec::new()).collect(),
+            late: [(); 2].map(|()| vec![None; chunks.len()]),
+            payloads: Payloads::new(4 * chunks.iter().map(|range| range.len()).max().unwrap_or(0)),
             chunks,
             tree,
             wire: run.cluster.wire,
+            threads: Threads::one(),
             state,
-            waiting: BTreeMap::new(),
+            addends: Vec::new(),
             spare: Vec::new(),
             applied: Vec::new(),
             summary: Summary::default(),
             subscribers: Subscribers::default(),
+            due: Vec::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Sums and updates on these threads. How many there are never shows in a number.
+    #[must_use]
+    pub fn on(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 
     /// What is to be done next, until there is nothing.
@@ -130,7 +158,9 @@ impl Reducer {
     /// Closes the open step, and says whether anything of it was applied.
     pub fn abandon(&mut self) {
         self.ledger.close();
-        self.waiting.clear();
+        self.late[1].fill(None);
+        let waiting = self.waiting.iter_mut().flat_map(|waiting| waiting.drain(..));
+        self.spare.extend(waiting.map(|(_, sum)| sum));
         self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
     }
 
@@ -171,7 +201,7 @@ impl Reducer {
             return;
         }
         for (chunk, range) in self.chunks.iter().enumerate() {
-            let payload = encode(&self.state.weights()[range], Wire::F32);
+            let payload = encode(&mut self.payloads, &self.state.weights()[range], Wire::F32);
             let weights = Weights { step: self.step(), chunk: chunk as u32, exact: true, payload };
             self.outputs.push_back(Output::Send(session, Down::Weights(weights)));
         }
@@ -185,23 +215,38 @@ impl Reducer {
         }
         self.ledger.check(step, node, chunk)?;
         let range = self.chunks.range(chunk as usize).ok_or(Refusal::NoSuchChunk)?;
-        let encoding = if node == self.tree.root() { Wire::F32 } else { self.wire };
+        let statistics = self.state.is_statistics(&range);
+        let exact = statistics || node == self.tree.root();
+        let encoding = if exact { Wire::F32 } else { self.wire };
         if payload.len() != wire::width(encoding) * range.len() {
             return Err(Refusal::WrongLength);
         }
         let accepted = self.ledger.accept(step, node, chunk, summary)?;
+        let Accepted { at, summary, root, node_done, granted, siblings } = accepted;
 
-        let mut sum = self.add(chunk, &accepted.siblings, payload, encoding, range.len());
-        if accepted.node_done {
+        for merge in siblings {
+            let Some(waiting) = self.waiting.get_mut(chunk as usize) else { continue };
+            let Some(place) = waiting.iter().position(|(node, _)| *node == merge.waiting) else { continue };
+            let (_, values) = waiting.swap_remove(place);
+            let rounded = self.wire == Wire::Bf16 && merge.parent != self.tree.root();
+            self.addends.push(Addend { values, rows: merge.rows, rounded });
+        }
+        let weight = root.then_some(summary.weight);
+        let (sum, finite) = if statistics {
+            self.combine(&range, payload, gradient.summary.rows)
+        } else {
+            self.add(&range, payload, encoding, weight)
+        };
+        if node_done {
             self.outputs.push_back(Output::NodeDone(node));
         }
-        if !accepted.root {
-            self.waiting.insert((chunk, accepted.at), sum);
-        } else {
-            self.root(chunk, &mut sum, accepted.summary);
+        if root {
+            self.root(chunk, &sum, finite, summary);
             self.spare.push(sum);
+        } else if let Some(waiting) = self.waiting.get_mut(chunk as usize) {
+            waiting.push((at, sum));
         }
-        if let Some(chunks) = accepted.granted.filter(|_| self.ledger.step() == Some(step)) {
+        if let Some(chunks) = granted.filter(|_| self.ledger.step() == Some(step)) {
             for session in self.subscribers.sessions() {
                 self.outputs.push_back(Output::Send(session, Down::Grant { step, chunks }));
             }
@@ -209,74 +254,92 @@ impl Reducer {
         Ok(())
     }
 
-    /// The payload plus the siblings that waited for it, in tree order. Addition of two is
-    /// commutative, so the payload is added to the sum that is here.
+    /// The payload plus the siblings that waited for it, in tree order; divided by the weight, if there
+    /// is one, and then whether it is finite.
     fn add(
         &mut self,
-        chunk: u32,
-        siblings: &[crate::ledger::Merge],
-        payload: &Bytes,
+        range: &Range<usize>,
+        payload: &[u8],
         encoding: Wire,
-        len: usize,
-    ) -> Vec<f32> {
-        let mut sum: Option<Vec<f32>> = None;
-        for merge in siblings {
-            let Some(mut waiting) = self.waiting.remove(&(chunk, merge.waiting)) else { continue };
-            match sum.take() {
-                // Its length was checked before the ledger took it.
-                None => wire::add(payload, encoding, &mut waiting).unwrap_or_default(),
-                Some(other) => {
-                    update::add(&mut waiting, &other);
-                    self.spare.push(other);
-                }
-            }
-            if self.wire == Wire::Bf16 && merge.parent != self.tree.root() {
-                lockstep_core::bf16::round(&mut waiting);
-            }
-            sum = Some(waiting);
-        }
-        sum.unwrap_or_else(|| {
-            let mut values = self.spare.pop().unwrap_or_default();
-            values.resize(len, 0.0);
-            wire::decode(payload, encoding, &mut values).unwrap_or_default();
-            values
-        })
+        weight: Option<f64>,
+    ) -> (Vec<f32>, bool) {
+        let first = (!self.addends.is_empty()).then(|| self.addends.remove(0));
+        let (mut sum, first) = match first {
+            Some(Addend { values, rounded, .. }) => (values, Some(rounded)),
+            None => (self.spare.pop().unwrap_or_default(), None),
+        };
+        sum.resize(range.len(), 0.0);
+        let others = &self.addends;
+        let finite = Sum { payload, encoding, first, others, weight }.compute(&self.threads, &mut sum);
+        self.spare.extend(self.addends.drain(..).map(|addend| addend.values));
+        (sum, finite)
     }
 
-    /// A chunk's sum over all rows is here.
-    fn root(&mut self, chunk: u32, sum: &mut [f32], summary: Summary) {
+    /// As [`Self::add`], for statistics of so many rows, which have no mean. Combining is commutative too.
+    fn combine(&mut self, range: &Range<usize>, payload: &[u8], mut rows: u64) -> (Vec<f32>, bool) {
+        let mut sum = self.spare.pop().unwrap_or_default();
+        sum.resize(range.len(), 0.0);
+        // Its length was checked before the ledger took it.
+        wire::decode(payload, Wire::F32, &mut sum).unwrap_or_default();
+        for addend in self.addends.drain(..) {
+            self.state.combine(range, (&mut sum, rows), (&addend.values, addend.rows));
+            rows = rows.saturating_add(addend.rows);
+            self.spare.push(addend.values);
+        }
+        let finite = arithmetic::mean(&mut sum, 1.0);
+        (sum, finite)
+    }
+
+    /// A chunk's mean over all rows is here.
+    fn root(&mut self, chunk: u32, mean: &[f32], finite: bool, summary: Summary) {
         let Some(range) = self.chunks.range(chunk as usize) else { return };
         self.summary = summary;
-        if !summary.loss.is_finite() || !update::mean(sum, summary.weight) {
+        if !summary.loss.is_finite() || !finite {
             let what = if summary.loss.is_finite() { "gradient" } else { "loss" };
             let what = format!("the {what} is not finite");
             self.outputs.push_back(Output::NotFinite { step: self.step(), what });
             return;
         }
         if self.state.clips() {
-            self.state.keep_mean(range, sum);
+            self.state.keep_mean(range, mean);
             if self.ledger.complete() {
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
                     if let Some(range) = self.chunks.range(chunk) {
-                        self.state.apply_kept(range);
-                        self.applied(chunk as u32);
+                        self.apply(chunk as u32, range, None, summary.rows);
                     }
                 }
             }
         } else {
-            self.state.apply(range, sum);
-            self.applied(chunk);
+            self.apply(chunk, range, Some(mean), summary.rows);
         }
         if self.applied.len() == self.chunks.len() {
             self.commit();
         }
     }
 
-    fn applied(&mut self, chunk: u32) {
+    /// Updates a chunk, by the mean that is given or the one that was kept, and sends it to whoever has
+    /// room for it.
+    fn apply(&mut self, chunk: u32, range: Range<usize>, mean: Option<&[f32]>, rows: u64) {
+        let Self { payloads, state, threads, wire, .. } = self;
+        let payload = payloads.make(range.len() * wire::width(*wire), |bytes| {
+            state.apply(range, mean, rows, bytes, *wire, threads);
+        });
         self.applied.push(chunk);
-        let due = self.subscribers.advance(self.step(), self.applied.len());
+        let step = self.step();
+        let last = self.applied.len() - 1;
+        let mut due = std::mem::take(&mut self.due);
+        due.extend(self.subscribers.advance(step, self.applied.len()));
+        for due in &due {
+            if due.applied_from == last {
+                let weights = Weights { step: step + 1, chunk, exact: false, payload: payload.clone() };
+                self.outputs.push_back(Output::Send(due.session, Down::Weights(weights)));
+            }
+        }
+        due.retain(|due| due.applied_from < last);
         self.send(&due);
+        due.clear();
+        self.due = due;
     }
 
     fn commit(&mut self) {
@@ -286,6 +349,7 @@ impl Reducer {
         self.subscribers.commit(step, self.chunks.len());
         self.ledger.close();
         self.applied.clear();
+        self.late.iter_mut().for_each(|late| late.fill(None));
         self.state.advance();
         self.outputs.push_back(Output::Committed(committed));
     }
@@ -297,17 +361,18 @@ impl Reducer {
         let first = due.iter().map(from).min().unwrap_or(self.applied.len());
         if due.iter().any(|due| due.whole) {
             for (chunk, range) in self.chunks.iter().enumerate() {
-                let payload = encode(&self.state.weights()[range], self.wire);
+                let (chunk, values) = (chunk as u32, &self.state.weights()[range]);
+                let payload = kept(&mut self.late[0], &mut self.payloads, chunk, values, self.wire);
                 for due in due.iter().filter(|due| due.whole) {
-                    let weights =
-                        Weights { step, chunk: chunk as u32, exact: false, payload: payload.clone() };
+                    let weights = Weights { step, chunk, exact: false, payload: payload.clone() };
                     self.outputs.push_back(Output::Send(due.session, Down::Weights(weights)));
                 }
             }
         }
         for (index, &chunk) in self.applied.iter().enumerate().skip(first) {
             let Some(range) = self.chunks.range(chunk as usize) else { continue };
-            let payload = encode(&self.state.next()[range], self.wire);
+            let values = &self.state.next()[range];
+            let payload = kept(&mut self.late[1], &mut self.payloads, chunk, values, self.wire);
             for due in due.iter().filter(|due| from(due) <= index) {
                 let weights = Weights { step: step + 1, chunk, exact: false, payload: payload.clone() };
                 self.outputs.push_back(Output::Send(due.session, Down::Weights(weights)));
@@ -316,8 +381,20 @@ impl Reducer {
     }
 }
 
-fn encode(values: &[f32], encoding: Wire) -> Bytes {
-    let mut bytes = Vec::new();
-    wire::encode(values, encoding, &mut bytes);
-    bytes.into()
+/// A chunk's payload, encoded if it is not among those that are kept.
+fn kept(
+    late: &mut [Option<Bytes>],
+    payloads: &mut Payloads,
+    chunk: u32,
+    values: &[f32],
+    wire: Wire,
+) -> Bytes {
+    match late.get_mut(chunk as usize) {
+        Some(kept) => kept.get_or_insert_with(|| encode(payloads, values, wire)).clone(),
+        None => encode(payloads, values, wire),
+    }
+}
+
+fn encode(payloads: &mut Payloads, values: &[f32], encoding: Wire) -> Bytes {
+    payloads.make(values.len() * wire::width(encoding), |bytes| wire::write(values, encoding, bytes))
 }

@@ -68,15 +68,13 @@ impl Subscribers {
     }
 
     /// Chunks of W(step + 1) have been applied, `applied` in all: who gets the new ones?
-    pub(super) fn advance(&mut self, step: u64, applied: usize) -> Vec<Due> {
-        let current = self.all.iter_mut().filter(|(_, s)| s.whole == step && s.released >= step);
-        let behind = current.filter(|(_, s)| s.sent < applied);
-        behind
-            .map(|(session, s)| {
-                let applied_from = std::mem::replace(&mut s.sent, applied);
-                Due { session: *session, whole: false, applied_from }
-            })
-            .collect()
+    pub(super) fn advance(&mut self, step: u64, applied: usize) -> impl Iterator<Item = Due> {
+        let current = self.all.iter_mut().filter(move |(_, s)| s.whole == step && s.released >= step);
+        let behind = current.filter(move |(_, s)| s.sent < applied);
+        behind.map(move |(session, s)| {
+            let applied_from = std::mem::replace(&mut s.sent, applied);
+            Due { session: *session, whole: false, applied_from }
+        })
     }
 
     /// W(step + 1) is whole: it is the current one now. Those that had room were sent all of it.
@@ -123,38 +121,42 @@ mod tests {
 
     const A: Session = Session::new(1, 1);
 
+    fn advance(all: &mut Subscribers, step: u64, applied: usize) -> Vec<Due> {
+        all.advance(step, applied).collect()
+    }
+
     #[test]
     fn a_busy_worker_is_passed_over_and_catches_up_whole() {
         let mut all = Subscribers::default();
         assert_eq!(all.attach(A, 5, 0), Some(Due { session: A, whole: true, applied_from: 0 }));
         assert_eq!(all.attach(A, 5, 0), None);
-        assert_eq!(all.advance(5, 1), [Due { session: A, whole: false, applied_from: 0 }]);
-        assert_eq!(all.advance(5, 3), [Due { session: A, whole: false, applied_from: 1 }]);
+        assert_eq!(advance(&mut all, 5, 1), [Due { session: A, whole: false, applied_from: 0 }]);
+        assert_eq!(advance(&mut all, 5, 3), [Due { session: A, whole: false, applied_from: 1 }]);
         all.commit(5, 3);
         // It holds W(5) and W(6), and has released neither: W(7) and W(8) pass it by.
-        assert_eq!(all.advance(6, 3), []);
+        assert_eq!(advance(&mut all, 6, 3), []);
         all.commit(6, 3);
-        assert_eq!(all.advance(7, 2), []);
+        assert_eq!(advance(&mut all, 7, 2), []);
         // It lets go of W(5): there is room for W(7), whole, but not yet for W(8).
         let due = all.release(A, 6, 7, 2);
         assert_eq!(due, Some(Due { session: A, whole: true, applied_from: 2 }));
-        assert_eq!(all.advance(7, 3), []);
+        assert_eq!(advance(&mut all, 7, 3), []);
         let due = all.release(A, 7, 7, 3);
         assert_eq!(due, Some(Due { session: A, whole: false, applied_from: 0 }));
         assert_eq!(all.release(A, 99, 7, 3), None);
         all.commit(7, 3);
         assert_eq!(all.release(A, 8, 8, 0), None);
-        assert_eq!(all.advance(8, 1), [Due { session: A, whole: false, applied_from: 0 }]);
+        assert_eq!(advance(&mut all, 8, 1), [Due { session: A, whole: false, applied_from: 0 }]);
     }
 
     #[test]
     fn a_claim_past_what_was_sent_is_ignored() {
         let mut all = Subscribers::default();
         all.attach(A, 5, 0);
-        all.advance(5, 3);
+        advance(&mut all, 5, 3);
         all.commit(5, 3);
         assert_eq!(all.release(A, 99, 6, 0), None);
-        assert_eq!(all.advance(6, 1), [], "it has not released W(5)");
+        assert_eq!(advance(&mut all, 6, 1), [], "it has not released W(5)");
         let due = Due { session: A, whole: false, applied_from: 0 };
         assert_eq!(all.release(A, 6, 6, 1), Some(due));
     }

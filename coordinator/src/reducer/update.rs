@@ -5,8 +5,11 @@ use std::ops::Range;
 use lockstep_core::clip;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
-use lockstep_core::run::spec::{Run, Schedule};
-use lockstep_core::{schedule, simd};
+use lockstep_core::run::spec::{Run, Schedule, Wire};
+use lockstep_core::threads::Threads;
+use lockstep_core::{schedule, statistics, wire};
+
+use super::arithmetic::Update;
 
 /// W(step), W(step + 1) as far as it is applied, and the optimizer.
 #[derive(Debug)]
@@ -17,13 +20,13 @@ pub struct State {
     weights: Vec<f32>,
     next: Vec<f32>,
     optimizer: Optimizer<f32>,
+    layout: Layout,
     clipping: Option<Clipping>,
 }
 
 #[derive(Debug)]
 struct Clipping {
     most: f64,
-    layout: Layout,
     /// The mean gradient until its last chunk is here.
     means: Vec<f32>,
     norm: f64,
@@ -50,12 +53,8 @@ impl State {
         weights: Vec<f32>,
         optimizer: Optimizer<f32>,
     ) -> Self {
-        let clipping = run.train.clip_norm.map(|most| Clipping {
-            most,
-            layout: layout.clone(),
-            means: vec![0.0; layout.len()],
-            norm: 0.0,
-        });
+        let clipping =
+            run.train.clip_norm.map(|most| Clipping { most, means: vec![0.0; layout.len()], norm: 0.0 });
         Self {
             step,
             total_steps,
@@ -63,6 +62,7 @@ impl State {
             next: vec![0.0; weights.len()],
             weights,
             optimizer,
+            layout: layout.clone(),
             clipping,
         }
     }
@@ -105,65 +105,48 @@ impl State {
 
     pub(super) fn clip(&mut self) {
         if let Some(clipping) = &mut self.clipping {
-            clipping.norm = clip::norm(&clipping.layout, &clipping.means);
+            clipping.norm = clip::norm(&self.layout, &clipping.means);
             let factor = clip::factor(clipping.norm, clipping.most);
-            clip::scale(&mut clipping.means, factor);
+            clip::scale(&mut clipping.means[..self.layout.trained()], factor);
         }
     }
 
-    pub(super) fn apply_kept(&mut self, range: Range<usize>) {
-        let lr = self.lr();
-        let Self { step, weights, next, optimizer, clipping, .. } = self;
-        if let Some(clipping) = clipping {
-            let mean = &clipping.means[range.clone()];
-            optimizer.update(range.clone(), *step, lr, mean, &weights[range.clone()], &mut next[range]);
+    /// Makes W(step + 1) of some elements, in `bytes` also, of a step of so many rows: by their mean
+    /// gradient, or by what these rows are like; by what is given, or what was kept.
+    pub(super) fn apply(
+        &mut self,
+        range: Range<usize>,
+        mean: Option<&[f32]>,
+        rows: u64,
+        bytes: &mut [u8],
+        encoding: Wire,
+        threads: &Threads,
+    ) {
+        let (lr, statistics) = (self.lr(), self.is_statistics(&range));
+        let Self { step, weights, next, optimizer, layout, clipping, .. } = self;
+        let kept = clipping.as_ref().map(|clipping| &clipping.means[range.clone()]);
+        let Some(mean) = mean.or(kept) else { return };
+        let (weights, next) = (&weights[range.clone()], &mut next[range.clone()]);
+        if statistics {
+            statistics::update(layout.statistics(), &range, rows, mean, weights, next);
+            return wire::write(next, encoding, bytes);
         }
+        let part = optimizer.part(range, *step, lr);
+        Update { part, gradient: mean, weights, next, bytes, encoding }.compute(threads);
     }
 
-    pub(super) fn apply(&mut self, range: Range<usize>, mean: &[f32]) {
-        let lr = self.lr();
-        let Self { step, weights, next, optimizer, .. } = self;
-        optimizer.update(range.clone(), *step, lr, mean, &weights[range.clone()], &mut next[range]);
+    /// Whether a chunk is one of running statistics. None is of both.
+    pub(super) fn is_statistics(&self, chunk: &Range<usize>) -> bool {
+        chunk.start >= self.layout.trained()
+    }
+
+    /// Makes `sum` that of both; each with its rows.
+    pub(super) fn combine(&self, range: &Range<usize>, sum: (&mut [f32], u64), other: (&[f32], u64)) {
+        statistics::combine(self.layout.statistics(), range, sum, other);
     }
 
     pub(super) fn advance(&mut self) {
         std::mem::swap(&mut self.weights, &mut self.next);
         self.step += 1;
     }
-}
-
-/// Divides by the rows' weight; whether all values are finite.
-pub(super) fn mean(sum: &mut [f32], weight: f64) -> bool {
-    let weight = weight as f32;
-    // A product with zero is zero, or NaN if the factor is not finite; lanes keep the loop wide.
-    let mut lanes = [0.0f32; 16];
-    simd::wide(
-        #[inline(always)]
-        || {
-            let (blocks, rest) = sum.as_chunks_mut::<16>();
-            for block in blocks {
-                for (value, lane) in block.iter_mut().zip(&mut lanes) {
-                    *value /= weight;
-                    *lane += *value * 0.0;
-                }
-            }
-            for (value, lane) in rest.iter_mut().zip(&mut lanes) {
-                *value /= weight;
-                *lane += *value * 0.0;
-            }
-        },
-    );
-    lanes.iter().all(|lane| *lane == 0.0)
-}
-
-/// sum += other
-pub(super) fn add(sum: &mut [f32], other: &[f32]) {
-    simd::wide(
-        #[inline(always)]
-        || {
-            for (sum, other) in sum.iter_mut().zip(other) {
-                *sum += *other;
-            }
-        },
-    );
 }

@@ -50,7 +50,7 @@ pub struct NodeGradient<T> {
     pub node: Node,
     /// Complete before the first layer is delivered.
     pub summary: Summary,
-    /// The whole vector.
+    /// The whole vector; in the place of running statistics, what the node's rows are like.
     pub values: Vec<T>,
     places: Range<usize>,
 }
@@ -132,13 +132,14 @@ impl<T: Float> Engine<T> {
         threads.each(&mut places[..*used], |place| {
             let batch = Batch { seed: step.seed, step: step.step, shard: place.shard };
             for layer in layers.clone() {
-                place.workspace.forward_layer(model, layer, weights.layer(layer), Some(batch));
+                place.workspace.forward_layer(model, layer, weights, Some(batch));
             }
         });
     }
 
     /// After all layers' forward pass. After each layer, from the last to the first, `deliver` gets the
-    /// nodes and the layer's index.
+    /// nodes and the layer's index. What the rows are like, for running statistics, comes before the last
+    /// layer, with the number past it.
     pub fn backward(
         &mut self,
         step: Step,
@@ -161,6 +162,15 @@ impl<T: Float> Engine<T> {
         threads.each(places, |place| place.loss = place.workspace.loss_and_gradient(model));
         for node in nodes.iter_mut() {
             node.summary = sum::summaries(node.node, &places[node.places.clone()]);
+        }
+        let behind = model.parameters(model.layers());
+        if !behind.is_empty() {
+            for node in nodes.iter_mut() {
+                let places = &places[node.places.clone()];
+                let statistics = &mut node.values[behind.clone()];
+                sum::statistics(model.layout(), pool, node.node, places, statistics);
+            }
+            deliver(nodes, model.layers());
         }
         for layer in (0..model.layers()).rev() {
             let range = model.parameters(layer);

@@ -5,7 +5,8 @@ use super::Model;
 /// A model's weights, layer by layer: wherever they lie, and also while the last ones are still on
 /// their way.
 pub trait Weights<T>: Sync {
-    /// The layer's part of the parameter vector; empty without parameters. Only of layers that are here.
+    /// The layer's part of the vector; empty without parameters. Only of layers that are here. The number
+    /// past the last layer stands for all running statistics: an evaluation needs them, training does not.
     fn layer(&self, index: usize) -> &[T];
 }
 

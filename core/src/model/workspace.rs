@@ -4,11 +4,12 @@ use crate::Float;
 use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
-    activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
-    transpose,
+    activation, avg_pool, batch_norm, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool,
+    room, transpose,
 };
 use crate::random::{Purpose, stream};
 use crate::simd;
+use crate::statistics::Tracked;
 
 /// Which microbatch: names its random streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub struct Workspace<T> {
 
 #[derive(Clone, Debug, Default)]
 struct Kept<T> {
-    /// Dropout's factors, layer_norm's statistics; for a fork, dL/d(output of its join).
+    /// Dropout's factors, a norm's statistics; for a fork, dL/d(output of its join).
     values: Vec<T>,
     /// Where max_pool found its values, also that of a convolution.
     taps: Vec<u32>,
@@ -143,20 +144,39 @@ impl<T: Float> Workspace<T> {
         &self.slots[self.slots.len() - 1]
     }
 
+    /// A layer's output, and its width, right after the layer's forward pass: the next one may take its
+    /// place.
+    pub fn layer_output(&self, model: &Model, index: usize) -> (&[T], usize) {
+        let width = model.width_after(index);
+        (&self.slots[self.outputs[index]][..self.rows * width], width)
+    }
+
+    /// dL/d(what is \[rows, width\]), during the backward pass.
+    pub fn gradient(&self, width: usize) -> &[T] {
+        &self.gradient[..self.rows * width]
+    }
+
     /// What the rows should have given.
     pub fn labels(&self) -> &Labels<T> {
         &self.labels
     }
 
-    /// All layers. Dropout drops only if `training` names the microbatch.
+    /// All layers. Dropout drops, and batch_norm normalises by the rows at hand, only if `training` names
+    /// the microbatch.
     pub fn forward(&mut self, model: &Model, weights: &impl Weights<T>, training: Option<Batch>) {
         for index in 0..model.layers.len() {
-            self.forward_layer(model, index, weights.layer(index), training);
+            self.forward_layer(model, index, weights, training);
         }
     }
 
     /// One layer with its parameters, from its input's slot to its output's.
-    pub fn forward_layer(&mut self, model: &Model, index: usize, parameters: &[T], training: Option<Batch>) {
+    pub fn forward_layer(
+        &mut self,
+        model: &Model,
+        index: usize,
+        weights: &impl Weights<T>,
+        training: Option<Batch>,
+    ) {
         let layer = &model.layers[index];
         let to = self.outputs[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
@@ -164,7 +184,7 @@ impl<T: Float> Workspace<T> {
         let (before, after) = self.slots.split_at_mut(to);
         let target = &mut after[0];
         let kept = &mut self.kept[index];
-        let (weight, bias) = layer.split(parameters);
+        let (weight, bias) = layer.split(weights.layer(index));
         match layer.operation {
             Operation::Linear(_, activation) => {
                 linear::forward(weight, &before[from], target, self.rows, layer.inputs, layer.outputs);
@@ -182,6 +202,18 @@ impl<T: Float> Workspace<T> {
                 resize(&mut kept.values, 2 * self.rows);
                 let bias = bias.unwrap_or_default();
                 layer_norm::forward(&norm, weight, bias, &before[from], target, &mut kept.values);
+            }
+            Operation::BatchNorm { norm, tracked } => {
+                let (bias, input) = (bias.unwrap_or_default(), &before[from]);
+                if training.is_some() {
+                    resize(&mut kept.values, 2 * norm.channels);
+                    batch_norm::forward(&norm, weight, bias, input, target, &mut kept.values);
+                } else {
+                    let behind = model.layout.trained();
+                    let tracked = &model.layout.statistics()[tracked];
+                    let running = tracked.split(behind, weights.layer(model.layers()));
+                    batch_norm::evaluate(&norm, weight, bias, running, input, target);
+                }
             }
             Operation::MaxPool(window) => {
                 kept.taps.resize(target.len(), 0);
@@ -241,6 +273,14 @@ impl<T: Float> Workspace<T> {
         let targets = self.labels.as_targets();
         loss::forward(model.loss, &self.slots[last], targets, model.outputs, None, &mut self.losses);
         &self.losses
+    }
+
+    /// What the rows are like, after a forward pass in training: overwrites `statistics`, of the length of
+    /// the model's running statistics, from `start` in the vector on.
+    pub fn statistics(&self, tracked: &[Tracked], start: usize, statistics: &mut [T]) {
+        for Tracked { layer, range, .. } in tracked {
+            statistics[range.start - start..range.end - start].copy_from_slice(&self.kept[*layer].values);
+        }
     }
 
     /// The first part of a linear layer's backward pass: its activation's, and its bias's sums over
@@ -315,6 +355,11 @@ impl<T: Float> Workspace<T> {
                 if index > first {
                     layer_norm::backward_input(&norm, weight, input, statistics, gradient);
                 }
+                false
+            }
+            Operation::BatchNorm { norm, .. } => {
+                let sums = bias_sums.map(|bias_sums| (weight_sums, bias_sums));
+                batch_norm::backward(&norm, weight, input, &kept[index].values, gradient, sums);
                 false
             }
             Operation::MaxPool(window) => {

@@ -13,6 +13,7 @@ use crate::run::spec;
 use crate::simd::wide;
 
 /// One step's numbers.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Step<T> {
     /// Added to the gradient, times the weight.
     coupled_decay: T,

@@ -59,30 +59,69 @@ impl<T: Float> Optimizer<T> {
         weights: &[T],
         next: &mut [T],
     ) {
+        self.part(range, step, lr).update(gradient, weights, next);
+    }
+
+    /// One step's update of the elements `range`, as in [`Self::update`], to be done in parts.
+    ///
+    /// # Panics
+    /// If `range` is not one of the parameters.
+    pub fn part(&mut self, range: Range<usize>, step: u64, lr: f64) -> Part<'_, T> {
         let len = range.len();
+        let rule = match self.spec {
+            spec::Optimizer::Sgd { momentum, nesterov, weight_decay, .. } => {
+                Rule::Sgd(sgd::Step::new(lr, momentum, nesterov, weight_decay))
+            }
+            spec::Optimizer::Adam(spec) => Rule::Adam(adam::Step::coupled(&spec, step, lr)),
+            spec::Optimizer::AdamW(spec) => Rule::Adam(adam::Step::decoupled(&spec, step, lr)),
+        };
+        let mut moments = self.moments.iter_mut().map(|moment| &mut moment[range.clone()]);
+        let (first, second) = (moments.next().unwrap_or_default(), moments.next().unwrap_or_default());
+        Part { len, rule, first, second }
+    }
+}
+
+/// One step's update of a part of the vector.
+#[derive(Debug)]
+pub struct Part<'a, T> {
+    len: usize,
+    rule: Rule<T>,
+    /// Each as long as the part, or empty where the optimizer keeps no such moment.
+    first: &'a mut [T],
+    second: &'a mut [T],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Rule<T> {
+    Sgd(sgd::Step<T>),
+    Adam(adam::Step<T>),
+}
+
+impl<T: Float> Part<'_, T> {
+    /// The same for the elements before `middle`, and for the others.
+    pub fn split_at(self, middle: usize) -> (Self, Self) {
+        let Self { len, rule, first, second } = self;
+        let middle = middle.min(len);
+        let (first, first_after) = first.split_at_mut(middle.min(first.len()));
+        let (second, second_after) = second.split_at_mut(middle.min(second.len()));
+        let after = Self { len: len - middle, rule, first: first_after, second: second_after };
+        (Self { len: middle, rule, first, second }, after)
+    }
+
+    /// Makes `next` of `weights`.
+    ///
+    /// # Panics
+    /// If the slices are not as long as the part.
+    pub fn update(self, gradient: &[T], weights: &[T], next: &mut [T]) {
+        let Self { len, rule, first, second } = self;
         assert!(
             gradient.len() == len && weights.len() == len && next.len() == len,
             "the slices of an update are as long as its range"
         );
-        let moments = self.moments.as_mut_slice();
-        match (self.spec, moments) {
-            (spec::Optimizer::Sgd { momentum, nesterov, weight_decay, .. }, moments) => {
-                let sgd = sgd::Step::new(lr, momentum, nesterov, weight_decay);
-                match moments {
-                    [buffer] => sgd.with_momentum(gradient, weights, &mut buffer[range], next),
-                    _ => sgd.plain(gradient, weights, next),
-                }
-            }
-            (spec::Optimizer::Adam(spec), [first, second]) => {
-                let adam = adam::Step::coupled(&spec, step, lr);
-                adam.update(gradient, weights, &mut first[range.clone()], &mut second[range], next);
-            }
-            (spec::Optimizer::AdamW(spec), [first, second]) => {
-                let adam = adam::Step::decoupled(&spec, step, lr);
-                adam.update(gradient, weights, &mut first[range.clone()], &mut second[range], next);
-            }
-            // `names` gives Adam two moments.
-            (spec::Optimizer::Adam(_) | spec::Optimizer::AdamW(_), _) => {}
+        match rule {
+            Rule::Sgd(sgd) if first.len() == len => sgd.with_momentum(gradient, weights, first, next),
+            Rule::Sgd(sgd) => sgd.plain(gradient, weights, next),
+            Rule::Adam(adam) => adam.update(gradient, weights, first, second, next),
         }
     }
 }

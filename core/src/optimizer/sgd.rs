@@ -11,6 +11,7 @@ use crate::Float;
 use crate::simd::wide;
 
 /// One step's numbers.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Step<T> {
     lr: T,
     momentum: T,

@@ -1,5 +1,7 @@
 //! A run as it is meant: every default filled in, every relation checked.
 
+use crate::metrics::Metric;
+
 /// A run, resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -110,6 +112,16 @@ pub enum Layer {
         /// Added to the variance, 1e-5 by default.
         eps: f64,
     },
+    /// Centres and scales each channel of a picture, or each feature, over the rows of a shard in
+    /// training, by running statistics in an evaluation; then y = w x + b.
+    BatchNorm {
+        /// Added to the variance, 1e-5 by default.
+        eps: f64,
+        /// How much of a step goes into the running statistics, 0.1 by default.
+        momentum: f64,
+        /// Whether w and b are there.
+        affine: bool,
+    },
     /// The input plus what these layers make of it.
     Residual(Vec<Self>),
 }
@@ -195,6 +207,19 @@ pub struct Train {
     pub clip_norm: Option<f64>,
     /// Evaluate after every so many steps; `None`: at the end of every epoch.
     pub evaluate_every: Option<u64>,
+    /// End before the last epoch when evaluations bring nothing better.
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+/// When a run has nothing more to gain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EarlyStopping {
+    /// So many evaluations in a row without a better one end the run.
+    pub patience: u64,
+    /// What they are compared by, `validation.loss` by default.
+    pub metric: Metric,
+    /// Better is better by more than this, 0 by default.
+    pub min_delta: f64,
 }
 
 /// What turns gradients into weights.
@@ -308,8 +333,12 @@ pub enum Numerics {
 pub struct Checkpoint {
     /// Steps between two checkpoints, 200 by default.
     pub every_steps: u64,
+    /// Seconds after which there is one between them.
+    pub every_seconds: Option<u64>,
     /// How many of the newest stay, 3 by default.
     pub keep: usize,
+    /// By which the best one stays too.
+    pub best: Option<Metric>,
 }
 
 impl Loss {

@@ -196,10 +196,12 @@ fn run_file(
     let hidden = dice.between(1, 6);
     let activation = dice.pick(&["relu", "tanh", "gelu"]).unwrap_or_default();
     let dropout = if dice.chance(50) { "{ dropout = 0.3 }, " } else { "" };
+    let norms = ["", "", "\"batch_norm\", ", "{ batch_norm = { momentum = 0.3, affine = false } }, "];
+    let [start, middle] = [(); 2].map(|()| dice.pick(&norms).unwrap_or_default());
     let first = if dice.chance(80) {
-        format!("{{ linear = {hidden} }}, \"{activation}\", {dropout}")
+        format!("{start}{{ linear = {hidden} }}, {middle}\"{activation}\", {dropout}")
     } else {
-        String::new()
+        start.to_owned()
     };
     let optimizers = [
         "{ sgd = { lr = 0.05 } }",

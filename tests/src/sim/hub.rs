@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lockstep_coordinator::cluster::Cluster;
-use lockstep_coordinator::machine::{Config, Fingerprint, Machine, Save};
+use lockstep_coordinator::machine::{Config, Fingerprint, Machine, Save, Watched};
 use lockstep_coordinator::progress::Progress;
 use lockstep_coordinator::reducer::{Reducer, Snapshot, State};
+use lockstep_core::metrics::Kind;
 use lockstep_core::optimizer::Optimizer;
 
 use super::case::Case;
@@ -51,13 +52,13 @@ impl Hub {
         let (progress, state) = match newest {
             None => {
                 let weights = case.model.initial_parameters(case.run.seed);
-                let optimizer = Optimizer::new(case.run.train.optimizer, layout.len());
+                let optimizer = Optimizer::new(case.run.train.optimizer, layout.trained());
                 let state = State::new(&case.run, layout, 0, case.total_steps, weights, optimizer);
                 (Progress::default(), state)
             }
             Some((save, snapshot)) => {
                 let step = snapshot.step;
-                let mut optimizer = Optimizer::new(case.run.train.optimizer, layout.len());
+                let mut optimizer = Optimizer::new(case.run.train.optimizer, layout.trained());
                 for ((_, moments), (_, saved)) in optimizer.state_mut().zip(&snapshot.optimizer) {
                     moments.copy_from_slice(saved);
                 }
@@ -73,6 +74,8 @@ impl Hub {
             evaluate_every: case.evaluate_every,
             pieces: case.pieces.len() as u32,
             save_every: case.run.checkpoint.every_steps,
+            save_after: None,
+            watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
             heartbeat: Duration::from_millis(case.run.cluster.heartbeat_ms),
             min_workers: case.run.cluster.min_workers,
             numerics: case.run.cluster.numerics,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lockstep_core::gradient::Step;
 use lockstep_core::tree::Tree;
+use lockstep_proto::Payloads;
 use lockstep_proto::message::{Down, FromWorker, Hello, Outcome, Ready, Reason, ToWorker, Up};
 use lockstep_worker::compute;
 use lockstep_worker::session::{Input, Job, Output, Session};
@@ -235,9 +236,17 @@ impl World {
         let step = Step { seed: case.run.seed, step: job.step, tree, wire: case.run.cluster.wire };
         let shards = microbatches.len() as u32;
         let mut inputs = Vec::new();
-        compute::run(&mut process.engine, &case.chunks, step, job, &mut microbatches, |gradient| {
-            inputs.push(Input::Chunk(gradient));
-        });
+        compute::run(
+            &mut process.engine,
+            &case.chunks,
+            &mut Payloads::new(0),
+            step,
+            job,
+            &mut microbatches,
+            |gradient| {
+                inputs.push(Input::Chunk(gradient));
+            },
+        );
         let (incarnation, slowness) = (process.incarnation, process.slowness);
         let began = process.began;
         let mut at = self.now;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lockstep_proto::message::{FromWorker, Hello, Ready, Up};
 use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, ROW_MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_client::ClusterClient;
-use lockstep_proto::{Malformed, PROTOCOL, Session, wire};
+use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
@@ -100,7 +100,7 @@ pub(super) struct Connection {
 /// All streams of a session.
 pub(super) struct Streams {
     pub(super) control: Streaming<wire::ToWorker>,
-    pub(super) tensors: Streaming<wire::TensorsDown>,
+    pub(super) tensors: tensors::Incoming<wire::TensorsDown>,
     pub(super) control_out: mpsc::UnboundedSender<wire::FromWorker>,
     pub(super) tensors_out: mpsc::UnboundedSender<wire::TensorsUp>,
     pub(super) heartbeat: Option<Heartbeat>,
@@ -136,13 +136,11 @@ impl Connection {
 
     /// Opens the tensor connection and tells the coordinator that this worker is ready.
     pub(super) async fn open_tensors(self, joined: &Joined) -> Result<Streams, Lost> {
-        let client = ClusterClient::new(channel(&self.options).await?);
-        let mut client =
-            client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
+        let mut channel = channel(&self.options).await?;
         let (tensors_out, outgoing) = mpsc::unbounded_channel::<wire::TensorsUp>();
         let session: Session = joined.session;
         tensors_out.send(Up::Open(session).into()).map_err(|_| Lost::Closed)?;
-        let tensors = client.tensors(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
+        let tensors = tensors::open(&mut channel, UnboundedReceiverStream::new(outgoing)).await?;
         let threads = u32::try_from(self.options.threads).unwrap_or(u32::MAX);
         let ready = FromWorker::Ready(Ready { fingerprint: joined.fingerprint, threads });
         self.out.send(ready.into()).map_err(|_| Lost::Closed)?;
