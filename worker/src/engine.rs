@@ -2,7 +2,7 @@
 //! arithmetic runs anywhere else.
 
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use lockstep_core::evaluation;
@@ -15,7 +15,7 @@ use lockstep_proto::Payloads;
 use tokio::sync::mpsc as async_mpsc;
 
 use crate::arriving::Arriving;
-use crate::compute;
+use crate::compute::{self, Emitted};
 use crate::prefetch::Prefetch;
 use crate::session::{Input, Job};
 use crate::task::{Task, Unfit, empty};
@@ -80,14 +80,18 @@ impl Computer {
         let began = Instant::now();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
         let Self { engine, payloads, .. } = self;
-        let waited = compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, |gradient| {
+        let (mut waits, mut waited) = (began, Duration::ZERO);
+        let emit = |emitted| match emitted {
+            Emitted::Waits => waits = Instant::now(),
+            Emitted::GoesOn => waited += waits.elapsed(),
             // The session is gone if nobody listens; the thread ends after this job.
-            let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
-        });
-        let computing = waited.map(|waited| began.elapsed().saturating_sub(waited));
-        let micros = computing.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+            Emitted::Chunk(gradient) => drop(self.outgoing.send(Ok(Input::Chunk(gradient)))),
+        };
+        let finished = compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, emit);
+        let computing = began.elapsed().saturating_sub(waited);
+        let micros = u64::try_from(computing.as_micros()).unwrap_or(u64::MAX);
         // What was not finished measures nothing.
-        let measured = if computing.is_some() { shards.len() } else { 0 };
+        let measured = if finished { shards.len() } else { 0 };
         self.prefetch.ahead(job.step.saturating_add(1), shards, batches);
         Ok(Input::Done { shards: measured as u32, micros })
     }

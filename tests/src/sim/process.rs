@@ -6,7 +6,7 @@ use lockstep_core::gradient::Step;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Payloads;
 use lockstep_proto::message::{Down, FromWorker, Hello, Outcome, Ready, Reason, ToWorker, Up};
-use lockstep_worker::compute;
+use lockstep_worker::compute::{self, Emitted};
 use lockstep_worker::session::{Input, Job, Output, Session};
 
 use super::host::State;
@@ -243,8 +243,10 @@ impl World {
             step,
             job,
             &mut microbatches,
-            |gradient| {
-                inputs.push(Input::Chunk(gradient));
+            |emitted| {
+                if let Emitted::Chunk(gradient) = emitted {
+                    inputs.push(Input::Chunk(gradient));
+                }
             },
         );
         let (incarnation, slowness) = (process.incarnation, process.slowness);
