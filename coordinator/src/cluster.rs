@@ -134,6 +134,7 @@ impl Cluster {
                     FromWorker::Ready(ready) => Event::Ready(session, ready),
                     FromWorker::Heartbeat => Event::Heard(session),
                     FromWorker::Evaluated(evaluated) => Event::Evaluated(session, evaluated),
+                    FromWorker::Explained(explained) => Event::Explained(session, explained),
                 };
                 self.machine.handle(now, event);
             }

@@ -1,8 +1,9 @@
 //! The run's course: from boundary to boundary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::nonfinite::Suspicions;
 use super::{Action, Machine, Work, assignment, evaluation, step};
 use crate::notice::Notice;
 use crate::progress::{Evaluation, Record, StepRecord};
@@ -65,6 +66,7 @@ impl Machine {
             }
         }
         self.step_began = now;
+        self.suspicions = Suspicions::default();
         self.work = Work::Step(work);
     }
 
@@ -150,12 +152,18 @@ impl Machine {
         let active: Vec<Session> = self.members.active().collect();
         let Work::Step(work) = &mut self.work else { return };
         let touched = work.place(&active);
-        if touched.is_empty() {
+        self.send_assignments(touched);
+    }
+
+    /// Tells workers of all of their nodes, after they were given new ones.
+    pub(super) fn send_assignments(&mut self, to: BTreeSet<Session>) {
+        let Work::Step(work) = &self.work else { return };
+        if to.is_empty() {
             return;
         }
         self.generation = self.generation.next();
         let step = self.progress.step;
-        for session in touched {
+        for session in to {
             let nodes = work.nodes_of(session);
             self.assigned.insert(session, nodes.clone());
             let assign = Assign { generation: self.generation, step, nodes };
