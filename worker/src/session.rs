@@ -20,7 +20,9 @@ use lockstep_core::model::Model;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::tree::Node;
 use lockstep_proto::Generation;
-use lockstep_proto::message::{Assign, Down, Evaluate, Evaluated, FromWorker, Gradient, Up};
+use lockstep_proto::message::{
+    Assign, Down, Evaluate, Evaluated, Explain, Explained, FromWorker, Gradient, Up,
+};
 
 use crate::arriving::Arriving;
 use crate::weights::{Buffer, Misfit};
@@ -32,6 +34,8 @@ pub enum Input {
     Assign(Assign),
     /// Pieces to evaluate.
     Evaluate(Evaluate),
+    /// Numbers to look for.
+    Explain(Explain),
     /// On the tensor stream.
     Tensors(Down),
     /// A chunk of a gradient has been computed.
@@ -40,6 +44,8 @@ pub enum Input {
     Done,
     /// So is the evaluation.
     Evaluated(Vec<(u32, Sums)>),
+    /// So is the search.
+    Explained(Explained),
 }
 
 /// What is to be done.
@@ -56,6 +62,8 @@ pub enum Output {
         /// Ascending.
         pieces: Vec<u32>,
     },
+    /// Find the first number of this node's gradient that is not finite; answer with `Explained`.
+    Explain(Explain, Arc<Arriving>),
     /// On the control stream.
     Control(FromWorker),
     /// On the tensor stream.
@@ -86,6 +94,7 @@ pub struct Session {
     exact: Buffer,
     assigned: Option<Assign>,
     evaluation: Option<Evaluate>,
+    explain: Option<Explain>,
     /// The newest step that was begun, or whose weights are whole: the one before is committed, and
     /// nobody wants its gradient any more.
     step: u64,
@@ -112,6 +121,7 @@ impl Session {
             window,
             assigned: None,
             evaluation: None,
+            explain: None,
             step: 0,
             begun: BTreeSet::new(),
             busy: None,
@@ -142,6 +152,7 @@ impl Session {
                 }
             }
             Input::Evaluate(evaluate) => self.evaluation = Some(evaluate),
+            Input::Explain(explain) => self.explain = Some(explain),
             Input::Tensors(Down::Weights(weights)) if weights.exact => {
                 self.exact.take(&weights)?;
             }
@@ -156,6 +167,10 @@ impl Session {
             }
             Input::Chunk(gradient) => self.computed(gradient),
             Input::Done => self.busy = None,
+            Input::Explained(explained) => {
+                self.busy = None;
+                self.explained(explained);
+            }
             Input::Evaluated(pieces) => {
                 if let Some(step) = self.busy.take() {
                     let evaluated = Evaluated { step, pieces };
@@ -167,8 +182,27 @@ impl Session {
         Ok(())
     }
 
+    /// Before other work: the run waits for it. Of weights that are gone, nothing can be told.
+    fn explain(&mut self) {
+        let Some(explain) = self.explain.take() else { return };
+        match self.weights.of(explain.step) {
+            Some(weights) => {
+                self.busy = Some(explain.step);
+                self.outputs.push_back(Output::Explain(explain, weights.clone()));
+            }
+            None => self.explained(Explained { of: explain, found: None }),
+        }
+    }
+
+    fn explained(&mut self, explained: Explained) {
+        self.outputs.push_back(Output::Control(FromWorker::Explained(explained)));
+    }
+
     fn advance(&mut self) {
         self.release();
+        if self.busy.is_none() {
+            self.explain();
+        }
         if self.busy.is_none() {
             self.evaluate();
         }

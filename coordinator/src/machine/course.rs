@@ -1,8 +1,9 @@
 //! The run's course: from boundary to boundary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::nonfinite::Suspicions;
 use super::{Action, Machine, Work, assignment, evaluation, step};
 use crate::notice::Notice;
 use crate::progress::{Evaluation, Record, StepRecord};
@@ -65,6 +66,7 @@ impl Machine {
             }
         }
         self.step_began = now;
+        self.suspicions = Suspicions::default();
         self.work = Work::Step(work);
     }
 
@@ -76,10 +78,15 @@ impl Machine {
         let step = self.progress.step;
         let due = step.is_multiple_of(self.config.evaluate_every) || step >= self.config.total_steps;
         self.progress.evaluation_due = self.config.pieces > 0 && due;
+        let epoch = self.progress.epoch(plan.steps_per_epoch());
+        if committed.skipped {
+            self.actions.push_back(Action::Record(Record::Skipped { step, epoch }));
+            return self.boundary(now);
+        }
         self.actions.push_back(Action::Record(Record::Step(StepRecord {
             step,
             total_steps: self.config.total_steps,
-            epoch: self.progress.epoch(plan.steps_per_epoch()),
+            epoch,
             loss: committed.summary.loss / committed.summary.weight,
             lr: committed.lr,
             norm: committed.norm,
@@ -150,12 +157,18 @@ impl Machine {
         let active: Vec<Session> = self.members.active().collect();
         let Work::Step(work) = &mut self.work else { return };
         let touched = work.place(&active);
-        if touched.is_empty() {
+        self.send_assignments(touched);
+    }
+
+    /// Tells workers of all of their nodes, after they were given new ones.
+    pub(super) fn send_assignments(&mut self, to: BTreeSet<Session>) {
+        let Work::Step(work) = &self.work else { return };
+        if to.is_empty() {
             return;
         }
         self.generation = self.generation.next();
         let step = self.progress.step;
-        for session in touched {
+        for session in to {
             let nodes = work.nodes_of(session);
             self.assigned.insert(session, nodes.clone());
             let assign = Assign { generation: self.generation, step, nodes };

@@ -20,6 +20,7 @@ mod course;
 mod evaluation;
 mod members;
 mod membership;
+mod nonfinite;
 mod saving;
 mod step;
 #[cfg(test)]
@@ -30,7 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
-use lockstep_proto::message::{Outcome, Reason, ToWorker};
+use lockstep_proto::message::{Reason, ToWorker};
 use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
@@ -70,6 +71,8 @@ pub struct Machine {
     not_saved: Option<u64>,
     /// When a checkpoint was last asked for.
     saved_at: Duration,
+    /// Of the open step.
+    suspicions: nonfinite::Suspicions,
     stopping: bool,
     /// When people were last told that the run waits.
     waiting_since: Option<(Duration, Duration)>,
@@ -91,6 +94,7 @@ impl Machine {
             saving: None,
             not_saved: None,
             saved_at: Duration::ZERO,
+            suspicions: nonfinite::Suspicions::default(),
             stopping: false,
             waiting_since: None,
             step_began: Duration::ZERO,
@@ -110,7 +114,7 @@ impl Machine {
         }
         let late = self.members.first_deadline(self.config.heartbeat);
         let tell = self.waiting_since.map(|(_, told)| told + WAITING_NOTICE);
-        late.into_iter().chain(tell).min()
+        late.into_iter().chain(tell).chain(self.suspicions.deadline()).min()
     }
 
     /// How far the run is.
@@ -132,6 +136,7 @@ impl Machine {
             let silent = self.config.heartbeat * MISSED_HEARTBEATS;
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
+        self.search_is_late(now);
         if let Some((since, told)) = self.waiting_since
             && now >= told + WAITING_NOTICE
         {
@@ -174,12 +179,19 @@ impl Machine {
             Event::NodeDone(node) => {
                 if let Work::Step(work) = &mut self.work {
                     work.done(node);
+                    for worker in self.suspicions.cleared(node) {
+                        self.notice(Notice::Doubtful { worker, step: self.progress.step, node });
+                    }
                 }
             }
             Event::Committed(committed) => self.committed(now, committed),
             Event::Abandoned { whole } => self.abandoned(now, whole),
-            Event::NotFinite { step, what } => {
-                self.finish(Outcome::Failed, format!("step {step}: {what}; nothing of this step was kept"));
+            Event::NodeNotFinite(session, node) => self.not_finite(now, session, node),
+            Event::NotFinite { step, what } => self.give_up(step, what),
+            Event::Explained(session, explained) => {
+                if self.members.heard(session, now).is_some() {
+                    self.explained(now, session, explained);
+                }
             }
             Event::Saved { step, result } => self.saved(now, step, result),
             Event::Stop { untouched } => {

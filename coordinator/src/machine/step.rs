@@ -34,6 +34,25 @@ impl Work {
         nodes
     }
 
+    pub(super) fn owner(&self, node: Node) -> Option<Session> {
+        self.owners.get(&node).copied().flatten()
+    }
+
+    /// Gives a node to the one of these with the fewest shards.
+    pub(super) fn give(&mut self, node: Node, to: &[Session]) -> Option<Session> {
+        if self.done.contains(&node) {
+            return None;
+        }
+        let owner = self.owners.get_mut(&node)?;
+        let before = owner.take();
+        if to.is_empty() {
+            *owner = before;
+            return None;
+        }
+        self.place(to);
+        self.owner(node)
+    }
+
     pub(super) fn done(&mut self, node: Node) {
         if self.owners.contains_key(&node) {
             self.done.insert(node);

@@ -8,6 +8,7 @@ use super::spec::{
     Activation, Adam, Data, EarlyStopping, Layer, Loss, Optimizer, Run, Schedule, Shape, Source, Train,
     Validation, Window,
 };
+use super::train::ON_NONFINITE;
 
 /// One value of a run.
 struct Line {
@@ -140,6 +141,7 @@ fn train(train: &Train) -> Vec<Line> {
         or_unset("clip_norm", train.clip_norm.map(number), "gradients are not clipped"),
         or_unset("evaluate_every", train.evaluate_every.map(|n| n.to_string()), "at the end of every epoch"),
         or_unset("early_stopping", train.early_stopping.map(early_stopping), "all epochs are trained"),
+        fixed("on_nonfinite", quoted(word(&ON_NONFINITE, train.on_nonfinite))),
     ]
 }
 

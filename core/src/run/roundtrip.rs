@@ -129,15 +129,26 @@ fn runs() -> impl Strategy<Value = Run> {
         proptest::option::of(1e-9..1e9),
         proptest::option::of(1u64..),
         proptest::option::of((1u64.., metrics(), 0.0..9.0)),
+        any::<bool>(),
     )
         .prop_map(
-            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping)| {
+            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping, skip)| {
                 let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
                     patience,
                     metric,
                     min_delta,
                 });
-                Train { epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping }
+                let on_nonfinite = if skip { OnNonfinite::Skip } else { OnNonfinite::Stop };
+                Train {
+                    epochs,
+                    batch_size,
+                    optimizer,
+                    schedule,
+                    clip_norm,
+                    evaluate_every,
+                    early_stopping,
+                    on_nonfinite,
+                }
             },
         );
     let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000).prop_map(

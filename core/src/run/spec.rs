@@ -209,6 +209,18 @@ pub struct Train {
     pub evaluate_every: Option<u64>,
     /// End before the last epoch when evaluations bring nothing better.
     pub early_stopping: Option<EarlyStopping>,
+    /// What follows a gradient or a loss that is not finite, `Stop` by default.
+    pub on_nonfinite: OnNonfinite,
+}
+
+/// What follows a gradient or a loss that is not finite, once a second worker has found the same. It
+/// never reaches the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNonfinite {
+    /// The run fails, and names worker, shard, step, layer and row.
+    Stop,
+    /// The step's number and rows are used up, and the weights stay as they are.
+    Skip,
 }
 
 /// When a run has nothing more to gain.

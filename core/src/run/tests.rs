@@ -49,6 +49,7 @@ fn defaults() {
             clip_norm: None,
             evaluate_every: None,
             early_stopping: None,
+            on_nonfinite: OnNonfinite::Stop,
         },
         cluster: Cluster {
             shards: 8,
@@ -163,6 +164,7 @@ schedule = { constant = { warmup_steps = 0 } }
 # clip_norm is not set: gradients are not clipped
 # evaluate_every is not set: at the end of every epoch
 # early_stopping is not set: all epochs are trained
+on_nonfinite = "stop"
 
 [cluster]
 shards = 8

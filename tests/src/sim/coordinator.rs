@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lockstep_coordinator::cluster::{Input, Output};
 use lockstep_coordinator::machine::Save;
+use lockstep_coordinator::notice::Notice;
 use lockstep_coordinator::outbox::Outbox;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_proto::Session;
@@ -160,14 +161,19 @@ impl World {
                 self.invariants.weights.snapshot(&self.case, &snapshot)?;
                 self.invariants.progress.saves(&self.case, &save)?;
                 let delay = self.dice.millis(0, 400);
-                self.after(delay, Event::Hub(self.hub.life(), Chore::Saved(Box::new((save, snapshot)))));
+                self.after(delay, Event::Hub(self.hub.life(), Chore::Saved(Box::new((*save, snapshot)))));
             }
             Output::Remember(fingerprint) => self.hub.disk.fingerprint = Some(fingerprint),
             Output::Record(record) => {
                 self.trace.line(self.now, format_args!("  {record:?}"));
                 self.invariants.record(&self.case, cluster, &record)?;
             }
-            Output::Notice(notice) => self.trace.line(self.now, format_args!("  {notice}")),
+            Output::Notice(notice) => {
+                if matches!(notice, Notice::Skipped { .. }) {
+                    self.tally.count("fault: a step whose numbers are not finite");
+                }
+                self.trace.line(self.now, format_args!("  {notice}"));
+            }
             Output::Finish(outcome, text) => self.ended(outcome, &text)?,
         }
         Ok(())

@@ -30,6 +30,8 @@ pub(super) enum Fault {
     SameName,
     /// Its work takes very long from now on.
     Slow,
+    /// Its next gradients hold numbers that are not finite.
+    Fever,
     CrashHub,
     PowerOffHub,
     PauseHub,
@@ -48,7 +50,7 @@ pub(super) enum Fault {
 }
 
 /// All of them: each must fire in some seed.
-pub(super) const ALL: [Fault; 25] = [
+pub(super) const ALL: [Fault; 26] = [
     Fault::Cut,
     Fault::CutControl,
     Fault::CutTensors,
@@ -62,6 +64,7 @@ pub(super) const ALL: [Fault; 25] = [
     Fault::Join,
     Fault::SameName,
     Fault::Slow,
+    Fault::Fever,
     Fault::CrashHub,
     Fault::PowerOffHub,
     Fault::PauseHub,
@@ -160,6 +163,14 @@ impl World {
             Fault::Slow => {
                 let Some((host, _)) = self.some_host() else { return Ok(false) };
                 self.hosts[host].slowness = 3000;
+            }
+            Fault::Fever => {
+                // Once: a step is given up after a few such answers of its only worker.
+                if self.tally.of("fault: Fever") > 0 {
+                    return Ok(false);
+                }
+                let Some((host, _)) = self.some_host() else { return Ok(false) };
+                self.hosts[host].feverish = self.dice.between(1, 3) as u32;
             }
             Fault::CrashHub | Fault::PowerOffHub => return Ok(self.crash_hub(fault)),
             Fault::PauseHub if self.hub.cluster.is_none() || self.hub.paused.is_some() => return Ok(false),

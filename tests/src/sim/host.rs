@@ -26,6 +26,8 @@ pub(super) struct Host {
     pub(super) state: State,
     /// Of the process: what was meant for an earlier one is nobody's.
     pub(super) incarnation: u32,
+    /// So many of its next gradients hold a number that is not finite.
+    pub(super) feverish: u32,
     /// How long its work takes, in milliseconds a job at most.
     pub(super) slowness: u64,
     /// Stopped until then; what happens meanwhile waits here.
@@ -54,6 +56,7 @@ impl Host {
             fingerprint: [7; 32],
             state: State::Away,
             incarnation: 0,
+            feverish: 0,
             slowness,
             frozen: None,
             deferred: VecDeque::new(),

@@ -40,6 +40,7 @@ pub fn faults() -> Vec<String> {
         "stopped and resumed",
         "disk full",
         "all lost in the middle of a streamed step",
+        "a step whose numbers are not finite",
         "weights that came in the middle of a forward pass",
     ];
     let all = faults::ALL.iter().map(|fault| format!("{fault:?}"));

@@ -3,7 +3,9 @@
 use lockstep_core::gradient::Step;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Payloads;
-use lockstep_proto::message::{Down, FromWorker, Hello, Outcome, Ready, ToWorker, Up};
+use lockstep_proto::message::{
+    Down, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready, ToWorker, Up,
+};
 use lockstep_worker::compute;
 use lockstep_worker::session::{Input, Job, Output, Session};
 
@@ -28,6 +30,7 @@ impl World {
             | Errand::Ready(link)
             | Errand::Compute(link, _)
             | Errand::Evaluate(link, ..)
+            | Errand::Explain(link, ..)
             | Errand::Computed(link, _) => *link,
         };
         if process.link() != Some(link) {
@@ -55,6 +58,10 @@ impl World {
                 self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
             }
             Errand::Compute(_, job) => self.compute(host, link, &job)?,
+            Errand::Explain(_, of) => {
+                let found = self.explain(of);
+                self.session(host, link, Input::Explained(Explained { of, found }))?;
+            }
             Errand::Evaluate(_, step, weights, pieces) => {
                 let mut all = Vec::new();
                 for piece in pieces {
@@ -129,6 +136,7 @@ impl World {
             }
             ToHost::Control(ToWorker::Assign(assign)) => Input::Assign(assign),
             ToHost::Control(ToWorker::Evaluate(evaluate)) => Input::Evaluate(evaluate),
+            ToHost::Control(ToWorker::Explain(explain)) => Input::Explain(explain),
             ToHost::Control(ToWorker::Accepted) => return Ok(()),
             ToHost::Control(ToWorker::Welcome(welcome)) => {
                 let wire = self.case.run.cluster.wire;
@@ -191,6 +199,10 @@ impl World {
                     let delay = self.dice.millis(0, slowness);
                     self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
                 }
+                Output::Explain(of, _) => {
+                    let delay = self.dice.millis(0, slowness);
+                    self.after(delay, Event::Host(host, incarnation, Errand::Explain(link, of)));
+                }
                 Output::Evaluate { step, weights, pieces } => {
                     let delay = self.dice.millis(0, slowness);
                     let errand = Errand::Evaluate(link, step, weights, pieces);
@@ -199,6 +211,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a node's numbers, if it is not this worker alone.
+    fn explain(&self, of: Explain) -> Option<Found> {
+        let found = Found { shard: of.node.shards().start, row: None, place: "the gradient".into() };
+        Some(found).filter(|_| self.case.leaves_out(of.step))
     }
 
     /// The real arithmetic; its chunks come out one after the other in virtual time.
@@ -225,6 +243,11 @@ impl World {
                 inputs.push(Input::Chunk(gradient));
             },
         );
+        if process.feverish > 0 && !inputs.is_empty() {
+            process.feverish -= 1;
+            self.tally.count("injected: a number that is not finite");
+            inputs.iter_mut().for_each(spoil);
+        }
         inputs.push(Input::Done);
         let (incarnation, slowness) = (process.incarnation, process.slowness);
         let mut at = self.now;
@@ -233,5 +256,15 @@ impl World {
             self.at(at, Event::Host(host, incarnation, Errand::Computed(link, input)));
         }
         Ok(())
+    }
+}
+
+/// Makes the last number of a gradient's chunk NaN.
+fn spoil(input: &mut Input) {
+    if let Input::Chunk(gradient) = input {
+        let mut bytes = gradient.payload.to_vec();
+        let last = bytes.len().saturating_sub(2);
+        bytes[last..].fill(0xff);
+        gradient.payload = bytes.into();
     }
 }
