@@ -108,7 +108,7 @@ impl Computer {
         let Task { run, model, .. } = &self.task;
         let tree = Tree::new(run.cluster.shards);
         let (mut order, mut microbatch) = (self.task.order(), empty());
-        let whole = weights.here() == model.layers() && tree.contains(of.node);
+        let whole = weights.here() >= model.layers() && tree.contains(of.node);
         for shard in of.node.shards().filter(|shard| whole && *shard < tree.shards()) {
             let rows = self.task.rows_of(&mut order, of.step, shard);
             self.task.load_step(&mut order, of.step, shard, &mut microbatch)?;
