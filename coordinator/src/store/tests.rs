@@ -9,7 +9,7 @@ use lockstep_core::model::Model;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::parse;
 use lockstep_core::run::spec::Run;
-use lockstep_data::{Encoder, FeatureType, Inputs, Scale, Shape, Target, TargetType};
+use lockstep_data::{Code, Encoder, Feature, FeatureType, Inputs, Shape, Target, TargetType};
 
 use super::manifest::Manifest;
 use super::*;
@@ -41,7 +41,7 @@ impl Fixture {
     fn with(overrides: &[&str]) -> Self {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let run = parse(RUN, &overrides).unwrap();
-        let scale = |column: &str, mean| Scale { column: column.into(), mean, deviation: 1.0 / 3.0 };
+        let scale = |column: &str, mean| Feature::standardized(column, mean, 1.0 / 3.0);
         let encoder = Encoder {
             inputs: Inputs::Columns(vec![scale("a", 0.1), scale("b", -7.0)]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes".into()] },
@@ -230,8 +230,9 @@ fn a_resume_on_other_rows_is_refused() {
     assert_eq!(error.exit_code(), 78);
     assert!(error.to_string().contains("there were 21"), "{error}");
     fixture.train.rows = 21;
-    let Inputs::Columns(scales) = &mut fixture.encoder.inputs else { panic!() };
-    scales[0].mean += 1e-9;
+    let Inputs::Columns(features) = &mut fixture.encoder.inputs else { panic!() };
+    let Code::Number(number) = &mut features[0].code else { panic!() };
+    number.center += 1e-9;
     assert!(matches!(fixture.open(true), Err(StoreError::OtherData { .. })));
 }
 

@@ -7,6 +7,7 @@
 //! [`spec`] holds what is meant, every default filled in. Whatever is wrong is one [`Problem`].
 
 mod cluster;
+mod columns;
 mod data;
 mod field;
 mod lines;
