@@ -12,7 +12,7 @@ TORCH := torch==2.15.0 numpy
 # Passed on to bench, bench-peers, soak and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo test verify fix bench bench-peers soak fuzz
+.PHONY: help setup build demo examples test verify fix bench bench-peers soak fuzz
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench: setup ## time a start, a step's fixed cost and whole steps, beside the ar
 bench-peers: setup .venv/ready ## the same beside PyTorch DDP, in a virtual environment (5 GB)
 	cargo build --release -p lockstep-cli -p lockstep-tests --bins
 	.venv/bin/python scripts/bench_peers.py $(ARGS)
+
+examples: build ## fetch the data of the examples on real tables, train them and check what they reach
+	examples/fetch.sh
+	python3 examples/check.py $(TARGET)/release/lockstep $(ARGS)
 
 soak: setup ## simulate clusters and faults without end; prints the command that reproduces a failure
 	cargo run --release -p lockstep-tests --bin soak -- $(ARGS)

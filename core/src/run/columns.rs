@@ -94,3 +94,79 @@ fn parts(field: &Field) -> Result<Vec<Part>, Problem> {
     }
     Ok(parts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::spec::{Format, OnBadRow, Reading, Run};
+    use super::super::{parse, to_toml};
+    use super::*;
+
+    const LEAST: &str = "data = { train = \"a.csv\", target = \"label\" }\n\
+                         model = { loss = \"cross_entropy\", layers = [{ linear = 10 }] }\n";
+
+    fn with(overrides: &[&str]) -> Result<Run, Problem> {
+        parse(LEAST, &overrides.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_columns_may_be() {
+        let run = with(&[
+            "data.columns.a=numeric",
+            "data.columns.b={ numeric = \"log\" }",
+            "data.columns.c={ numeric = { missing = 0, indicator = true, scale = \"none\" } }",
+            "data.columns.d={ categorical = { most = 7 } }",
+            "data.columns.e=date_time",
+            "data.columns.f={ date_time = { parts = [\"day\", \"week\"], format = \"%d.%m.%Y\" } }",
+            "data.columns.g=boolean",
+            "data.columns.h=ignore",
+            "data.missing_values=[\"?\"]",
+            "data.format=tsv",
+            "data.header=false",
+            "data.on_bad_row=skip",
+        ])
+        .unwrap();
+        let numeric = |scale, missing, indicator| Column::Numeric { scale, missing, indicator };
+        let expected = [
+            ("a", numeric(Scale::Standardize, Fill::Mean, false)),
+            ("b", numeric(Scale::Log, Fill::Mean, false)),
+            ("c", numeric(Scale::None, Fill::Constant(0.0), true)),
+            ("d", Column::Categorical { most: 7 }),
+            ("e", Column::DateTime { parts: None, format: None }),
+            (
+                "f",
+                Column::DateTime {
+                    parts: Some(vec![Part::Day, Part::Week]),
+                    format: Some("%d.%m.%Y".into()),
+                },
+            ),
+            ("g", Column::Boolean),
+            ("h", Column::Ignore),
+        ];
+        assert!(run.data.columns.iter().map(|(name, is)| (name.as_str(), is.clone())).eq(expected));
+        let reading = Reading { format: Some(Format::Tsv), header: false, missing_values: vec!["?".into()] };
+        assert_eq!((&run.data.reading, run.data.on_bad_row), (&reading, OnBadRow::Skip));
+        assert_eq!(parse(&to_toml(&run), &[]).unwrap(), run);
+        let error = |text: &str| with(&[text]).unwrap_err().to_string();
+        assert_eq!(
+            error("data.columns.a=numerical"),
+            "--set data.columns.a: found \"numerical\"; did you mean \"numeric\"?"
+        );
+        assert_eq!(
+            error("data.columns.label=numeric"),
+            "--set data.columns.label: found the text \"numeric\", expected a column other than the target"
+        );
+        assert_eq!(
+            error("data.columns.a={ numeric = { scale = \"minmax\" } }"),
+            "--set data.columns.a.numeric.scale: found \"minmax\"; did you mean \"min_max\"?"
+        );
+        assert_eq!(
+            error("data.columns.a={ date_time = { parts = [\"day\", \"day\"] } }"),
+            "--set data.columns.a.date_time.parts: found a list of 2, expected at least one part, each once"
+        );
+        assert_eq!(
+            error("data.columns=3"),
+            "--set data.columns: found 3, expected a table of columns, such as { age = \"numeric\" }"
+        );
+        assert!(error("data.format=cvs").ends_with("found \"cvs\"; did you mean \"csv\"?"));
+    }
+}

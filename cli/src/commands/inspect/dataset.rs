@@ -15,6 +15,8 @@ use crate::print::{count, table};
 const MOST: usize = 1000;
 /// Different values that are named.
 const FEW: usize = 20;
+/// Letters of their names that are shown.
+const WIDEST: usize = 40;
 /// Rows that are shown.
 const PREVIEW: usize = 5;
 /// Bars of a histogram.
@@ -26,7 +28,9 @@ pub(super) fn describe(source: &Source) -> Result<Description, Failure> {
     let data = open(source, &Reading::default(), Path::new("")).map_err(Failure::bad)?;
     let columns: Vec<(&Column, Summary)> = data.columns().iter().zip(summaries(&*data)?).collect();
     let preview: Vec<Vec<String>> = (0..PREVIEW.min(usize::try_from(data.rows()).unwrap_or(PREVIEW)))
-        .map(|row| columns.iter().map(|(_, summary)| summary.preview.get(row).cloned().unwrap_or_default()).collect())
+        .map(|row| {
+            columns.iter().map(|(_, summary)| summary.preview.get(row).cloned().unwrap_or_default()).collect()
+        })
         .collect();
     let json = json!({
         "kind": "dataset",
@@ -51,7 +55,11 @@ pub(super) fn describe(source: &Source) -> Result<Description, Failure> {
         text += &table(&std::iter::once(names).chain(preview).collect::<Vec<_>>());
     }
     if let Some((row, why)) = data.torn().first_key_value() {
-        text += &format!("\n{} torn rows; the first: {}\n", data.torn().len(), data.wrong(*row, None, why.clone()));
+        text += &format!(
+            "\n{} torn rows; the first: {}\n",
+            data.torn().len(),
+            data.wrong(*row, None, why.clone())
+        );
     }
     Ok(Description { json, text })
 }
@@ -87,7 +95,8 @@ pub fn summaries(data: &dyn Dataset) -> Result<Vec<Summary>, Failure> {
 pub struct Summary {
     /// What it would be taken for.
     pub profile: Profile,
-    range: Option<(f64, f64)>,
+    /// Of its numbers.
+    pub range: Option<(f64, f64)>,
     bars: [u64; BARS],
     /// Rows of each value, up to [`MOST`] different ones.
     pub values: BTreeMap<String, u64>,
@@ -106,11 +115,13 @@ impl Summary {
         if self.preview.len() < PREVIEW {
             self.preview.push(text.clone().into_owned());
         }
-        match self.values.get_mut(text.as_ref()) {
-            _ if cell == Cell::Missing => {}
-            Some(count) => *count += 1,
-            None if self.values.len() < MOST => drop(self.values.insert(text.into_owned(), 1)),
-            None => {}
+        if cell == Cell::Missing {
+            return;
+        }
+        if let Some(count) = self.values.get_mut(text.as_ref()) {
+            *count += 1;
+        } else if self.values.len() < MOST {
+            self.values.insert(text.into_owned(), 1);
         }
     }
 
@@ -163,7 +174,10 @@ impl Summary {
     fn different(&self) -> String {
         match (self.values.len(), self.few()) {
             (MOST, _) => format!("{MOST} or more"),
-            (_, Some(few)) if self.numbers().is_none() => few.keys().cloned().collect::<Vec<_>>().join(", "),
+            (len, Some(few)) if self.numbers().is_none() => {
+                let names = few.keys().cloned().collect::<Vec<_>>().join(", ");
+                if names.chars().count() <= WIDEST { names } else { len.to_string() }
+            }
             (len, _) => len.to_string(),
         }
     }
