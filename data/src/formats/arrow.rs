@@ -7,6 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
+use super::announced;
 use super::file;
 use super::guard::guarded;
 use super::loaded::Loaded;
@@ -16,6 +17,7 @@ pub(super) fn open(path: &Path) -> Result<Loaded, DataError> {
     let mut opened = file::open(path)?;
     let bytes = opened.read(u64::MAX)?;
     let (schema, batches) = guarded(&opened.name, "an Arrow file", || {
+        announced::check(&bytes)?;
         let read = if bytes.starts_with(b"ARROW1") {
             FileReader::try_new(Cursor::new(bytes), None)
                 .and_then(|reader| Ok((reader.schema(), all(reader)?)))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow_array::{Array, ArrayRef};
 
 use crate::dataset::{blocks_from, blocks_of, check_names};
-use crate::{Block, Column, DataError, Dataset, Place, Values, Wrong};
+use crate::{Block, Column, DataError, Dataset, Kind, Place, Values, Wrong};
 
 /// Columns as they were stored, block by block.
 #[derive(Debug)]
@@ -69,7 +69,12 @@ impl Dataset for Loaded {
             let name = self.columns.get(*column).map(|column| column.name.as_str()).unwrap_or_default();
             let unfit = |found| DataError::column(&self.file, name, Wrong::NoValues { found });
             let array = arrays.get(*column).ok_or_else(|| unfit("nothing".into()))?;
-            Values::of(array).map_err(unfit)
+            match self.columns.get(*column) {
+                Some(Column { kind: Kind::Bytes(_), .. }) => {
+                    Values::bytes(array).ok_or_else(|| unfit("nothing".into()))
+                }
+                _ => Values::of(array).map_err(unfit),
+            }
         };
         columns.iter().map(values).collect()
     }

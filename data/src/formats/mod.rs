@@ -4,6 +4,7 @@
 //! path ──expand──▶ files ──by name, or by first bytes──▶ a reader each ──▶ Many, if there are several
 //! ```
 
+mod announced;
 mod arrow;
 mod csv;
 mod file;

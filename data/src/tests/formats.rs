@@ -4,9 +4,11 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, Float64Array, Int32Array, RecordBatch, StringArray, UInt8Array,
+    ArrayRef, BooleanArray, Date32Array, FixedSizeBinaryArray, Float64Array, Int32Array, RecordBatch,
+    StringArray, UInt8Array,
 };
-use arrow_ipc::writer::{FileWriter, StreamWriter};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use lockstep_core::run::spec::{Column, Data, Format, Loss, Reading};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, ZstdLevel};
@@ -265,6 +267,25 @@ fn files_that_are_damaged() {
     assert!(error("a.jsonl").starts_with("a.jsonl, line 3: this is not a JSON object: "));
 }
 
+/// The size that packed bytes announce would end the process if room for it were asked for.
+#[test]
+fn announced_sizes_that_lie() {
+    let batch = batch();
+    let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+    let mut writer = FileWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
+    writer.write(&batch).unwrap();
+    let mut bytes = writer.into_inner().unwrap();
+    // The integers of the first column take four bytes each.
+    let size = (4 * ROWS as i64).to_le_bytes();
+    let at = bytes.windows(8).position(|eight| eight == size).unwrap();
+    let good = Folder::new().with("a.arrow", &bytes);
+    assert_eq!(load(&good, "a.arrow").train.rows(), ROWS as u64);
+    bytes[at..at + 8].copy_from_slice(&(1i64 << 49).to_le_bytes());
+    let folder = Folder::new().with("a.arrow", &bytes);
+    let error = folder.load(&table("a.arrow", "column_3"), Loss::CrossEntropy).unwrap_err();
+    assert!(error.ends_with("packed bytes announce 562949953421312"), "{error}");
+}
+
 /// Only the columns that are asked for are read, so others may be of any type.
 #[test]
 fn columns_of_no_use() {
@@ -277,9 +298,20 @@ fn columns_of_no_use() {
         ("y", Arc::new(Int32Array::from(vec![1, 2]))),
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let bytes: ArrayRef = Arc::new(FixedSizeBinaryArray::try_from_iter([b"ab", b"cd"].iter()).unwrap());
+    let keys = RecordBatch::try_from_iter([("k", bytes), ("y", batch.column(2).clone())]).unwrap();
     let folder = Folder::new()
-        .with("a.parquet", parquet(&batch, Compression::SNAPPY, 9))
-        .with("a.arrow", arrow_file(&batch));
+        .with("keys.parquet", parquet(&keys, Compression::SNAPPY, 9))
+        .with("keys.arrow", arrow_file(&keys));
+    for name in ["keys.parquet", "keys.arrow"] {
+        let error = folder.load(&table(name, "y"), Loss::CrossEntropy).unwrap_err();
+        assert!(
+            error.starts_with(&format!("{name}, column \"k\": found values of type FixedSizeBinary")),
+            "{error}"
+        );
+    }
+    let folder =
+        folder.with("a.parquet", parquet(&batch, Compression::SNAPPY, 9)).with("a.arrow", arrow_file(&batch));
     for name in ["a.parquet", "a.arrow"] {
         let error = folder.load(&table(name, "y"), Loss::CrossEntropy).unwrap_err();
         assert!(error.starts_with(&format!("{name}, column \"l\": found values of type List")), "{error}");
