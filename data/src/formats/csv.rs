@@ -6,7 +6,7 @@ use std::path::Path;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::file;
-use super::lines::{Fields, Lines, Records};
+use super::lines::{Fields, Lines, Records, Take};
 use crate::dataset::unnamed;
 use crate::{DataError, Place, Wrong};
 
@@ -45,12 +45,7 @@ pub(super) fn open(path: &Path, delimiter: u8, header: bool) -> Result<Lines<Del
 }
 
 impl Records for Delimited {
-    fn each(
-        &self,
-        text: &[u8],
-        start: usize,
-        take: &mut dyn FnMut(usize, Result<&dyn Fields, Wrong>) -> bool,
-    ) -> Result<(), (usize, Wrong)> {
+    fn each(&self, text: &[u8], start: usize, take: &mut Take<'_>) -> Result<(), (usize, Wrong)> {
         let mut reader = reader(text.get(start..).unwrap_or_default(), self.delimiter);
         let mut record = ByteRecord::new();
         loop {

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::file;
-use super::lines::{Fields, Lines, Records};
+use super::lines::{Fields, Lines, Records, Take};
 use crate::{DataError, Wrong};
 
 /// The columns by name.
@@ -53,12 +53,7 @@ fn object(line: &[u8]) -> Result<Object<'_>, Wrong> {
 }
 
 impl Records for Objects {
-    fn each(
-        &self,
-        text: &[u8],
-        start: usize,
-        take: &mut dyn FnMut(usize, Result<&dyn Fields, Wrong>) -> bool,
-    ) -> Result<(), (usize, Wrong)> {
+    fn each(&self, text: &[u8], start: usize, take: &mut Take<'_>) -> Result<(), (usize, Wrong)> {
         let mut record = Record(vec![None; self.0.len()]);
         for (at, line) in lines(text, start) {
             record.0.fill(None);

@@ -7,19 +7,16 @@ use arrow_array::builder::LargeStringBuilder;
 use crate::dataset::{BLOCK_ROWS, blocks_of, check_names};
 use crate::{Block, Column, DataError, Dataset, Kind, Place, Values, Wrong};
 
+/// Takes a record: where it starts, and its fields or what is wrong with it. Says whether to go on.
+pub(super) type Take<'a> = dyn FnMut(usize, Result<&dyn Fields, Wrong>) -> bool + 'a;
+
 /// Finds the records of a text and takes them apart.
 pub(super) trait Records: Send + Sync {
-    /// Calls `take` for each record from byte `start` on with where it starts and its fields, until it
-    /// says no. A field that is not there is `None`.
+    /// Calls `take` for each record from byte `start` on, until it says no.
     ///
     /// # Errors
     /// The text cannot be read on from the byte given: nothing after it is known.
-    fn each(
-        &self,
-        text: &[u8],
-        start: usize,
-        take: &mut dyn FnMut(usize, Result<&dyn Fields, Wrong>) -> bool,
-    ) -> Result<(), (usize, Wrong)>;
+    fn each(&self, text: &[u8], start: usize, take: &mut Take<'_>) -> Result<(), (usize, Wrong)>;
 }
 
 /// The fields of one record.
