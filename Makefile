@@ -8,14 +8,16 @@ SHELL := bash
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO := runs/digits-demo
+BENCH := $(TARGET)/release/bench
 TORCH := torch==2.15.0 numpy
-# Passed on to bench, bench-peers, soak and fuzz: make bench ARGS="--help"
+# Passed on to every bench, soak and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test verify fix bench bench-peers soak fuzz
+.PHONY: help setup build demo examples test verify fix soak fuzz \
+  bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the system lacks: a C compiler and OpenBLAS
 	@scripts/setup.sh
@@ -48,16 +50,32 @@ fix: setup ## format, and apply the lints that can mend themselves
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
-bench: setup ## time a start, a step's fixed cost and whole steps, beside the arithmetic floor
-	cargo run --release -p lockstep-tests --bin bench -- $(ARGS)
+bench: bench-build ## time a start, a step's fixed cost and whole steps, beside floor and prediction
+	$(BENCH) $(ARGS)
 
-bench-peers: setup .venv/ready ## the same beside PyTorch DDP, in a virtual environment (5 GB)
-	cargo build --release -p lockstep-cli -p lockstep-tests --bins
+bench-shards: bench-build ## 8 shards on 2 workers beside 2 shards
+	$(BENCH) --case shards $(ARGS)
+
+bench-bf16: bench-build ## accuracy and bytes of both wires, on digits and Fashion-MNIST
+	examples/fetch-fashion-mnist.sh
+	$(BENCH) --case bf16 $(ARGS)
+
+bench-network: bench-build ## two workers across links of 1 Gbit/s, in network namespaces; needs root
+	scripts/bench_network.sh $(BENCH) $(ARGS)
+
+bench-peers: bench-build .venv/ready ## whole steps beside PyTorch DDP, in a virtual environment (5 GB)
 	.venv/bin/python scripts/bench_peers.py $(ARGS)
 
 examples: build ## fetch the data of the examples on real tables, train them and check what they reach
 	examples/fetch.sh
 	python3 examples/check.py $(TARGET)/release/lockstep $(ARGS)
+
+bench-job: bench-build .venv/ready ## Fashion-MNIST to 0.90, from the command on, beside PyTorch DDP
+	examples/fetch-fashion-mnist.sh
+	.venv/bin/python scripts/bench_job.py $(ARGS)
+
+bench-build: setup
+	cargo build --release -p lockstep-cli -p lockstep-tests --bins
 
 soak: setup ## simulate clusters and faults without end; prints the command that reproduces a failure
 	cargo run --release -p lockstep-tests --bin soak -- $(ARGS)

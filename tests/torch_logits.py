@@ -23,6 +23,8 @@ def layer(spec, inputs):
     ((name, value),) = spec.items()
     if name == "linear":
         return torch.nn.Linear(inputs, value["outputs"], bias=value["bias"]), value["outputs"]
+    if name == "batch_norm":
+        return torch.nn.BatchNorm1d(inputs, **value), inputs
     if name == "leaky_relu":
         return torch.nn.LeakyReLU(value), inputs
     return torch.nn.Dropout(value), inputs

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
+use lockstep_core::layout::Layout;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -39,6 +40,15 @@ pub fn written(result: io::Result<()>) -> Result<(), Failure> {
             Err(Failure::failed(format!("cannot write to stdout: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+/// How large a model is: what is trained, and what is not.
+pub fn size(layout: &Layout) -> String {
+    let (trained, all) = (layout.trained() as u64, layout.len() as u64);
+    match all - trained {
+        0 => count(trained),
+        statistics => format!("{}, and {} running statistics", count(trained), count(statistics)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lockstep_coordinator::store::{ModelFile, open_model};
 use lockstep_core::metrics::Sums;
-use lockstep_core::model::{Labels, Microbatch, Workspace};
+use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
 use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 use lockstep_core::{blas, evaluation};
 use lockstep_data::{Table, Taking, TargetType, TargetUse, TargetsMut};
@@ -87,7 +87,12 @@ impl Trained {
         let mut total = Sums::default();
         for rows in evaluation::pieces(table.rows()) {
             let mut piece = gathered(table, &rows.collect::<Vec<_>>())?;
-            total.add(&evaluation::piece(&file.model, &file.weights, &mut workspace, &mut piece));
+            total.add(&evaluation::piece(
+                &file.model,
+                &Flat::new(&file.model, &file.weights),
+                &mut workspace,
+                &mut piece,
+            ));
             take(&workspace)?;
         }
         Ok(total)

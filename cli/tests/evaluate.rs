@@ -55,6 +55,26 @@ fn the_digits_are_those_of_the_run() {
     }
 }
 
+/// Running statistics are the model's, and an evaluation uses them and not the rows at hand.
+#[test]
+fn running_statistics_are_used() {
+    let layers = r#"model.layers=["batch_norm", { linear = 24 }, "batch_norm", "relu", { linear = 10 }]"#;
+    let run = Trained::example("digits.toml", &["train.epochs=6", layers]);
+    let data = example("digits-test.csv");
+    let found = json(&["evaluate", &run.path(), &data]);
+    assert_eq!(found["loss"].as_f64(), Some(run.sums.loss / run.sums.weight));
+    assert!(found["accuracy"].as_f64() > Some(0.8), "{found}");
+    let predictions = |text: &str| {
+        let data = run.write("some.csv", text);
+        column(&records(&stdout(&["predict", &run.path(), &data, "--out", "-"])), "probability_3")
+    };
+    let all = std::fs::read_to_string(&data).unwrap();
+    let first: String = all.lines().take(2).map(|line| format!("{line}\n")).collect();
+    // A product of one row may differ in its last bits from the same row among others.
+    let [alone, among] = [first, all].map(|rows| predictions(&rows)[0].parse::<f64>().unwrap());
+    assert!((alone - among).abs() < 1e-6, "{alone} {among}");
+}
+
 #[test]
 fn two_classes() {
     let data = example("breast-cancer-test.csv");

@@ -21,9 +21,42 @@ fn a_run_file() {
         found["multiply_adds_a_row"],
         value!({ "forward": 17_024, "forward_and_backward": forward_and_backward })
     );
-    assert_eq!(found["layers"][2]["outputs"], 64);
+    assert_eq!(found["layers"][1]["outputs"], 64);
     let text = stdout(&["inspect", &example("digits.toml")]);
     assert!(text.contains("17,226") && text.contains("layers.2 (linear"), "{text}");
+}
+
+/// 128 rows on two workers of one thread each: forward and loss, then backward.
+#[test]
+fn the_time_of_a_step() {
+    let asked = ["inspect", &example("digits.toml"), "--workers", "2", "--flops", "100G"];
+    let found = json(&[&asked[..], &["--bandwidth", "1M"]].concat())["prediction"].clone();
+    let seconds = |part: &str| found[part].as_f64().unwrap();
+    let products = 64.0 * 2.0 * 17_024.0 / 100e9;
+    let forward = seconds("forward_seconds");
+    assert!(forward > products && forward < 2.0 * products, "{forward}");
+    // Two gradients up and the weights down twice, at 1 MB/s: far longer than backward.
+    assert_eq!(seconds("transfer_seconds"), 2.0 * 4.0 * 17_226.0 / 1e6);
+    let step = seconds("fixed_seconds") + forward + seconds("transfer_seconds");
+    assert!((seconds("step_seconds") - step).abs() < 1e-12, "{found}");
+    // On one core, both workers' arithmetic and all bytes come one after the other.
+    let shared = json(&[&asked[..], &["--cores", "1"]].concat())["prediction"].clone();
+    let arithmetic = 2.0 * (forward + seconds("backward_seconds"));
+    assert!(shared["shared_cores_seconds"].as_f64().unwrap() > arithmetic);
+    let text = stdout(&asked);
+    assert!(text.contains("on 2 workers: forward"), "{text}");
+}
+
+#[test]
+fn running_statistics_are_no_parameters() {
+    let layers = r#"model.layers=["batch_norm", { linear = 10 }]"#;
+    let run = Trained::example("digits.toml", &["train.epochs=1", layers]);
+    let model = json(&["inspect", &format!("{}/model.safetensors", run.path())]);
+    let parameters = 64 + 64 + 640 + 10;
+    assert_eq!((&model["parameters"], &model["statistics"]), (&parameters.into(), &128.into()));
+    assert_eq!(model["tensors"][4], value!({ "name": "layers.0.running_mean", "shape": [64] }));
+    let text = stdout(&["inspect", &format!("{}/model.safetensors", run.path())]);
+    assert!(text.contains("778, and 128 running statistics"), "{text}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::{Trained, example};
 use lockstep_coordinator::store::open_model;
-use lockstep_core::model::{Labels, Microbatch, Workspace};
+use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
 use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 use lockstep_data::{Taking, TargetUse, TargetsMut};
 
@@ -25,7 +25,7 @@ fn logits(model: &str, data: &str) -> Vec<f32> {
     let labels = Labels::Classes(Vec::new());
     let mut workspace = Workspace::new(&file.model);
     workspace.load(&mut Microbatch { shard: 0, rows: rows.len(), values, labels });
-    workspace.forward(&file.model, &file.weights, None);
+    workspace.forward(&file.model, &Flat::new(&file.model, &file.weights), None);
     workspace.output().to_vec()
 }
 
@@ -39,7 +39,8 @@ fn pytorch_gives_the_same_logits() {
         return;
     }
     let layers = r#"model.layers=[{ linear = 32 }, "gelu", { dropout = 0.1 }, { linear = { outputs = 24, bias = false } }, "tanh", { linear = 16 }, { leaky_relu = 0.1 }, { linear = 12 }, "sigmoid", { linear = 10 }]"#;
-    for sets in [vec!["train.epochs=4"], vec!["train.epochs=2", layers]] {
+    let normalised = r#"model.layers=["batch_norm", { linear = 24 }, { batch_norm = { eps = 1e-3, momentum = 0.3, affine = false } }, "relu", { linear = 10 }]"#;
+    for sets in [vec!["train.epochs=4"], vec!["train.epochs=2", layers], vec!["train.epochs=2", normalised]] {
         let run = Trained::example("digits.toml", &sets);
         let model = format!("{}/model.safetensors", run.path());
         let data = example("digits-test.csv");

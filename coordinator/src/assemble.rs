@@ -87,7 +87,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
     let from = standing.checkpoint.unwrap_or_else(|| From {
         progress: Progress::default(),
         weights: model.initial_parameters(run.seed),
-        optimizer: Optimizer::new(run.train.optimizer, layout.len()),
+        optimizer: Optimizer::new(run.train.optimizer, layout.trained()),
     });
     let From { progress, weights, optimizer } = from;
     let state = State::new(run, layout, progress.step, total_steps, weights, optimizer);

@@ -1,8 +1,10 @@
 //! What the service asks of the one task that owns the cluster.
 
 use lockstep_proto::Session;
-use lockstep_proto::message::{Down, FromWorker, Hello, ToWorker, Up};
+use lockstep_proto::message::{FromWorker, Hello, ToWorker, Up};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::outbox;
 
 /// A request to the driver.
 #[derive(Debug)]
@@ -10,7 +12,7 @@ pub(crate) enum Call {
     /// A control stream has opened.
     Hello { hello: Hello, outbox: mpsc::UnboundedSender<ToWorker>, session: oneshot::Sender<Session> },
     /// A tensor stream has opened; answered with whether the session is one of the run's.
-    Tensors { session: Session, outbox: mpsc::UnboundedSender<Down>, known: oneshot::Sender<bool> },
+    Tensors { session: Session, outbox: outbox::Sender, known: oneshot::Sender<bool> },
     /// Whether the session is one of the run's.
     Knows { session: Session, known: oneshot::Sender<bool> },
     /// On a session's control stream.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, Input, Output};
 use crate::machine::{Fingerprint, Save};
 use crate::notice::Notice;
+use crate::outbox;
 use crate::progress::Record;
 use crate::reducer::Snapshot;
 
@@ -54,7 +55,7 @@ pub struct Ended {
 #[derive(Default)]
 struct Outboxes {
     control: BTreeMap<Session, mpsc::UnboundedSender<ToWorker>>,
-    tensors: BTreeMap<Session, mpsc::UnboundedSender<Down>>,
+    tensors: BTreeMap<Session, outbox::Sender>,
 }
 
 pub(crate) struct Driver<E> {
@@ -165,7 +166,7 @@ impl<E: Effects> Driver<E> {
                         self.bytes.down += weights.payload.len() as u64;
                     }
                     if let Some(outbox) = self.outboxes.tensors.get(&session) {
-                        let _ = outbox.send(message);
+                        outbox.send(message);
                     }
                 }
                 Output::Close(session) => {

@@ -64,6 +64,8 @@ pub struct Accepted {
 pub struct Merge {
     /// The sum that was waiting.
     pub waiting: Node,
+    /// The rows it is over.
+    pub rows: u64,
     /// What the sum of both is.
     pub parent: Node,
 }
@@ -181,8 +183,8 @@ impl Ledger {
             let sibling = at.sibling();
             if is_present(tree, &open.present, sibling) {
                 let Some(other) = here.remove(&sibling) else { break };
+                siblings.push(Merge { waiting: sibling, rows: other.rows, parent: at.parent() });
                 summary = if sibling < at { other + summary } else { summary + other };
-                siblings.push(Merge { waiting: sibling, parent: at.parent() });
             }
             at = at.parent();
         }
@@ -251,7 +253,7 @@ mod tests {
         assert_eq!((first.at, first.root, first.siblings.len()), (right, false, 0));
         assert_eq!(ledger.accept(7, right, 0, SUMMARY), Err(Refusal::NotWanted));
         let second = ledger.accept(7, left, 0, SUMMARY).unwrap();
-        assert_eq!(second.siblings, [Merge { waiting: right, parent: node(2, 0) }]);
+        assert_eq!(second.siblings, [Merge { waiting: right, rows: 2, parent: node(2, 0) }]);
         assert_eq!(second.summary, SUMMARY + SUMMARY);
         assert!(second.root && second.node_done && ledger.complete());
     }
@@ -261,7 +263,7 @@ mod tests {
         let mut ledger = ledger(6, 1, 4, &[true, false, false, false, true, true], &[node(0, 0), node(1, 2)]);
         assert_eq!(ledger.accept(7, node(0, 0), 0, SUMMARY).unwrap().at, node(2, 0));
         let last = ledger.accept(7, node(1, 2), 0, SUMMARY).unwrap();
-        assert_eq!(last.siblings, [Merge { waiting: node(2, 0), parent: node(3, 0) }]);
+        assert_eq!(last.siblings, [Merge { waiting: node(2, 0), rows: 2, parent: node(3, 0) }]);
         assert!(last.root);
     }
 

@@ -10,6 +10,7 @@ pub mod driver;
 pub mod ledger;
 pub mod machine;
 pub mod notice;
+pub mod outbox;
 pub mod progress;
 pub mod reducer;
 pub mod rows;

@@ -15,6 +15,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::calls::Call;
+use crate::outbox;
 use crate::rows::Rows;
 
 /// Serves workers until `shutdown` resolves.
@@ -78,14 +79,14 @@ impl Cluster for Service {
         let Up::Open(session) = first.try_into().map_err(malformed)? else {
             return Err(Status::invalid_argument("the first tensor message must be Open"));
         };
-        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (outbox, outgoing) = outbox::channel();
         let (answer, known) = oneshot::channel();
         self.call(Call::Tensors { session, outbox, known: answer }).await?;
         if !known.await.map_err(|_| ended())? {
             return Err(unknown(session));
         }
         tokio::spawn(forward(incoming, self.calls.clone(), session, Call::Up));
-        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into())))))
+        Ok(Response::new(Box::pin(outgoing.map(|message| Ok(message.into())))))
     }
 
     async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {

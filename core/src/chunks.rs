@@ -9,7 +9,7 @@ use crate::layout::Layout;
 /// Where a vector may be cut, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// In the longest chunk; at least 1.
+    /// In the longest chunk of parameters; at least 1.
     pub longest: usize,
     /// Whole layers are joined while their elements sum to at most this many.
     pub tiny: usize,
@@ -25,7 +25,8 @@ impl Limits {
 /// The cut of a flat vector, from its start to its end.
 ///
 /// A chunk never reaches over two layers unless they are tiny, so that it can leave as soon as its
-/// layer is differentiated.
+/// layer is differentiated. Running statistics have chunks of their own, the last, and those of one layer
+/// are never cut: they are combined, not added, and need each other for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunks {
     ends: Vec<usize>,
@@ -41,20 +42,15 @@ impl Chunks {
     pub fn within(layout: &Layout, limits: Limits) -> Self {
         let Limits { longest, tiny, grain } = limits;
         let (longest, grain) = (longest.max(1), grain.max(1));
-        let mut pieces: Vec<Range<usize>> = Vec::new();
-        for layer in layout.layers().filter(|layer| !layer.is_empty()) {
-            match pieces.last_mut() {
-                Some(piece) if layer.end - piece.start <= tiny => piece.end = layer.end,
-                _ => pieces.push(layer),
-            }
-        }
         let mut ends = Vec::new();
-        for piece in pieces {
+        for piece in joined(layout.layers(), tiny) {
             let count = piece.len().div_ceil(longest);
             let size = piece.len().div_ceil(count).next_multiple_of(grain).min(longest);
             ends.extend(piece.clone().skip(size).step_by(size));
             ends.push(piece.end);
         }
+        let statistics = layout.statistics().iter().map(|layer| layer.range.clone());
+        ends.extend(joined(statistics, tiny).into_iter().map(|piece| piece.end));
         Self { ends }
     }
 
@@ -87,9 +83,22 @@ impl Chunks {
     }
 }
 
+/// Neighbours that have elements, joined while these are few.
+fn joined(layers: impl Iterator<Item = Range<usize>>, tiny: usize) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    for layer in layers.filter(|layer| !layer.is_empty()) {
+        match pieces.last_mut() {
+            Some(piece) if layer.end - piece.start <= tiny => piece.end = layer.end,
+            _ => pieces.push(layer),
+        }
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Tracked;
     use proptest::prelude::*;
 
     const LONGEST: usize = Limits::WIRE.longest;
@@ -124,17 +133,30 @@ mod tests {
         #[test]
         fn chunks_cover_the_vector(
             layers in proptest::collection::vec(0usize..800_000, 0..9),
+            channels in proptest::collection::vec(1usize..40_000, 0..4),
             fine in proptest::option::of((1usize..40_000, 0usize..40_000, 1usize..5_000)),
         ) {
             let mut end = 0;
-            let layout = layout(&layers);
+            let mut layout = layout(&layers);
+            for (layer, channels) in channels.iter().enumerate() {
+                let tracked = Tracked { layer, range: 0..2 * channels, values: 1, momentum: 0.1 };
+                layout.track(layers.len(), &format!("layers.{layer}"), tracked);
+            }
             let limits = fine.map_or(Limits::WIRE, |(longest, tiny, grain)| Limits { longest, tiny, grain });
             for chunk in Chunks::within(&layout, limits).iter() {
                 prop_assert!(chunk.start == end && chunk.end > end);
-                prop_assert!(chunk.len() <= limits.longest.max(limits.tiny));
                 end = chunk.end;
-                let touched = layout.layers().filter(|l| l.start < chunk.end && chunk.start < l.end).count();
-                prop_assert!(touched == 1 || chunk.len() <= limits.tiny);
+                let inside = |l: &Range<usize>| l.start < chunk.end && chunk.start < l.end;
+                let (parameters, statistics) = (layout.layers().filter(inside).count(), layout.statistics());
+                let whole = |l: &Range<usize>| chunk.start <= l.start && l.end <= chunk.end;
+                let mut tracked = statistics.iter().map(|of| &of.range).filter(|l| inside(l)).peekable();
+                if tracked.peek().is_some() {
+                    prop_assert!(parameters == 0 && tracked.clone().all(whole));
+                    prop_assert!(tracked.count() == 1 || chunk.len() <= limits.tiny);
+                } else {
+                    prop_assert!(chunk.len() <= limits.longest.max(limits.tiny));
+                    prop_assert!(parameters == 1 || chunk.len() <= limits.tiny);
+                }
             }
             prop_assert_eq!(end, layout.len());
         }

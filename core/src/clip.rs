@@ -4,7 +4,7 @@ use crate::Float;
 use crate::layout::Layout;
 use crate::simd::wide;
 
-/// √(Σ g²): f64 sums over each tensor in element order, then over tensors.
+/// √(Σ g²) over the parameters: f64 sums over each tensor in element order, then over tensors.
 ///
 /// NaN if an element is NaN, infinite if one is infinite and none is NaN.
 ///
@@ -12,7 +12,7 @@ use crate::simd::wide;
 /// If the gradient is shorter than the layout.
 pub fn norm<T: Float>(layout: &Layout, gradient: &[T]) -> f64 {
     let squares = |values: &[T]| values.iter().fold(0.0, |sum, g| sum + g.to_f64() * g.to_f64());
-    layout.tensors().iter().map(|tensor| squares(&gradient[tensor.range.clone()])).sum::<f64>().sqrt()
+    layout.parameters().iter().map(|tensor| squares(&gradient[tensor.range.clone()])).sum::<f64>().sqrt()
 }
 
 /// What the gradient is multiplied by: max_norm / (norm + 1e-6), at most 1; NaN if the norm is.

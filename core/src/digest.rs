@@ -1,8 +1,9 @@
 //! The digest of a run at a step: two runs with the same digest have the same bits.
 //!
-//! SHA-256 over the step and then, in parameter order, every tensor of the model and every tensor of the
-//! optimizer: name, type, shape and data. All numbers are u64, all is little-endian, and lengths come
-//! first. `tests/digest.py` computes it from the two files of a checkpoint.
+//! SHA-256 over the step and then, in parameter order, every tensor of the model (running statistics come
+//! after all parameters) and every tensor of the optimizer: name, type, shape and data. All numbers are
+//! u64, all is little-endian, and lengths come first. `tests/digest.py` computes it from the two files of
+//! a checkpoint.
 
 use std::fmt;
 use std::str::FromStr;

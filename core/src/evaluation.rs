@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::metrics::{Kind, Sums};
-use crate::model::{Labels, Microbatch, Model, Target, Workspace};
+use crate::model::{Labels, Microbatch, Model, Target, Weights, Workspace};
 use crate::numerics::PIECE_ROWS;
 use crate::run::spec::Loss;
 
@@ -20,7 +20,7 @@ pub fn pieces(rows: u64) -> impl Iterator<Item = Range<u64>> {
 /// Evaluates the rows of one piece, without dropout. The outputs stay in the workspace.
 pub fn piece(
     model: &Model,
-    weights: &[f32],
+    weights: &impl Weights<f32>,
     workspace: &mut Workspace<f32>,
     microbatch: &mut Microbatch<f32>,
 ) -> Sums {
@@ -82,6 +82,7 @@ fn add_errors(sums: &mut Sums, row: &[f32], targets: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Flat;
     use crate::run::spec::{self, Init, Layer};
 
     fn evaluated(loss: Loss, outputs: usize, target: Target, rows: &[f32], labels: Labels<f32>) -> Sums {
@@ -92,7 +93,7 @@ mod tests {
         weights.iter_mut().step_by(outputs + 1).for_each(|weight| *weight = 1.0);
         let rows_count = rows.len() / outputs;
         let mut microbatch = Microbatch { shard: 0, rows: rows_count, values: rows.to_vec(), labels };
-        piece(&model, &weights, &mut Workspace::new(&model), &mut microbatch)
+        piece(&model, &Flat::new(&model, &weights), &mut Workspace::new(&model), &mut microbatch)
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::model::{Microbatch, Model};
 use crate::optimizer::Optimizer;
 use crate::run::spec::{Run, Wire};
 use crate::schedule;
+use crate::statistics;
 use crate::threads::Threads;
 use crate::tree::Tree;
 
@@ -27,7 +28,7 @@ impl Local {
     /// At W(0).
     pub fn new(run: Run, model: Model, total_steps: u64) -> Self {
         let weights = model.initial_parameters(run.seed);
-        let optimizer = Optimizer::new(run.train.optimizer, weights.len());
+        let optimizer = Optimizer::new(run.train.optimizer, model.layout().trained());
         let engine = Engine::new(model, Threads::one());
         Self { run, engine, total_steps, step: 0, weights, optimizer }
     }
@@ -37,7 +38,7 @@ impl Local {
         self.step
     }
 
-    /// W(step)
+    /// W(step), running statistics behind the parameters.
     pub fn weights(&self) -> &[f32] {
         &self.weights
     }
@@ -66,16 +67,21 @@ impl Local {
                 gradient[range.clone()].copy_from_slice(&node.values[range]);
             }
         });
+        let trained = layout.trained();
         let weight = summary.weight as f32;
-        gradient.iter_mut().for_each(|value| *value /= weight);
+        gradient[..trained].iter_mut().for_each(|value| *value /= weight);
         if let Some(most) = self.run.train.clip_norm {
             let factor = clip::factor(clip::norm(&layout, &gradient), most);
-            clip::scale(&mut gradient, factor);
+            clip::scale(&mut gradient[..trained], factor);
         }
         let factor = schedule::factor(&self.run.train.schedule, self.step, self.total_steps);
         let lr = self.optimizer.learning_rate() * factor;
         let before = self.weights.clone();
-        self.optimizer.update(0..before.len(), self.step, lr, &gradient, &before, &mut self.weights);
+        let (gradient, measured) = gradient.split_at(trained);
+        let (weights, running) = self.weights.split_at_mut(trained);
+        self.optimizer.update(0..trained, self.step, lr, gradient, &before[..trained], weights);
+        let range = trained..before.len();
+        statistics::update(layout.statistics(), &range, summary.rows, measured, &before[trained..], running);
         self.step += 1;
         summary
     }

@@ -30,7 +30,7 @@ fn until_gone(site: &Site, workers: &[Pid]) {
 #[test]
 fn a_signal_writes_a_checkpoint_and_a_resume_goes_on() {
     let mut moments = Moments::new();
-    let run = long();
+    let run = RunFile { layers: RunFile::NORMALISED, ..long() };
     let site = Site::new(&run.text());
     let mut train = site.train(&["--workers", "3"]);
     site.until_step(10 + moments.below(500));
@@ -91,7 +91,8 @@ fn each_line_once(site: &Site) {
 fn the_coordinator_is_killed_and_its_workers_reconnect() {
     let mut moments = Moments::new();
     // A frozen worker must not be lost: it holds the run up until the other has joined too.
-    let run = RunFile { wire: "bf16", epochs: 400, heartbeat_ms: 60_000, ..long() };
+    let layers = RunFile::NORMALISED;
+    let run = RunFile { wire: "bf16", epochs: 400, heartbeat_ms: 60_000, layers, ..long() };
     let site = Site::new(&run.text());
     let (mut coordinator, address) = site.coordinator(None, &[]);
     let mut workers = ["a", "b"].map(|name| site.worker(name, address, &[]));

@@ -5,6 +5,7 @@
 use lockstep_core::digest::Digest;
 use lockstep_tests::cluster::{Oracle, RunFile, Site};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 /// Long enough to be held up before its end, and short.
 fn short() -> RunFile {
@@ -46,11 +47,26 @@ fn equal_over(run: &RunFile, clusters: &[(usize, usize)]) -> Digest {
         let first = *digest.get_or_insert_with(|| {
             let oracle = Oracle::new(&site);
             oracle.assert_equal(&site);
+            evaluated_alike(&site);
             oracle.digest
         });
         assert_eq!(site.results().digest, first, "{workers} workers, {threads} threads\n{}", site.logs());
     }
     digest.expect("there are clusters")
+}
+
+/// What the workers evaluated last is what one process makes of the stored model.
+fn evaluated_alike(site: &Site) {
+    let rows = RunFile::validation().display().to_string();
+    let output = site.command(&["evaluate", "run", &rows, "--json"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let alone: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let results: Value =
+        serde_json::from_slice(&std::fs::read(site.run_dir().join("results.json")).unwrap()).unwrap();
+    for of in ["loss", "accuracy"] {
+        assert!(alone[of].is_number(), "{alone}");
+        assert_eq!(alone[of], results["validation"][of], "{of}");
+    }
 }
 
 #[test]
@@ -61,7 +77,8 @@ fn eight_shards_f32() {
 
 #[test]
 fn six_shards_bf16_clipped() {
-    let run = RunFile { shards: 6, batch: 250, wire: "bf16", clip: true, ..short() };
+    let layers = RunFile::NORMALISED;
+    let run = RunFile { shards: 6, batch: 250, wire: "bf16", clip: true, layers, ..short() };
     let bf16 = equal_over(&run, &[(2, 1), (1, 2), (3, 2), (4, 1), (5, 2), (8, 1)]);
     let f32 = equal_over(&RunFile { wire: "f32", ..run }, &[(3, 1), (8, 2)]);
     assert_ne!(bf16, f32);
@@ -69,12 +86,13 @@ fn six_shards_bf16_clipped() {
 
 #[test]
 fn eight_shards_bf16() {
-    equal_over(&RunFile { wire: "bf16", ..short() }, &[(5, 1), (1, 1), (8, 2)]);
+    let layers = RunFile::NORMALISED;
+    equal_over(&RunFile { wire: "bf16", layers, ..short() }, &[(5, 1), (1, 1), (8, 2)]);
 }
 
 #[test]
 fn six_shards_f32_momentum() {
     let optimizer = "{ sgd = { lr = 0.1, momentum = 0.9, nesterov = true, weight_decay = 1e-4 } }";
-    let run = RunFile { shards: 6, batch: 250, optimizer, ..short() };
+    let run = RunFile { shards: 6, batch: 250, optimizer, layers: RunFile::NORMALISED, ..short() };
     equal_over(&run, &[(4, 1), (1, 2), (2, 2), (8, 1)]);
 }

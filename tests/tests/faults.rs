@@ -60,7 +60,7 @@ fn killed_frozen_and_late_workers() {
 #[test]
 fn all_workers_are_killed_again_and_again() {
     let mut moments = Moments::new();
-    let run = RunFile { shards: 6, wire: "bf16", clip: true, ..long() };
+    let run = RunFile { shards: 6, wire: "bf16", clip: true, layers: RunFile::NORMALISED, ..long() };
     let site = Site::new(&run.text());
     let (mut coordinator, address) = site.coordinator(None, &[]);
     let mut step = 0;

@@ -17,6 +17,8 @@ model = { loss = "cross_entropy", layers = [{ linear = 7 }, "relu", { linear = 3
 train = { epochs = 3, batch_size = 64 }
 "#;
 
+type Files = Vec<(&'static str, Vec<u8>)>;
+
 struct Row {
     a: i64,
     b: Option<f64>,
@@ -75,7 +77,7 @@ fn one_digest_for_every_format_and_cluster() {
     let half = csv.match_indices('\n').nth(250).unwrap().0 + 1;
     let (head, tail) = csv.split_at(half);
     let tail = format!("{}{tail}", csv.split_inclusive('\n').next().unwrap());
-    let cases: [(&str, &str, Vec<(&str, Vec<u8>)>); 6] = [
+    let cases: [(&str, &str, Files); 6] = [
         ("rows.csv", "1", vec![("rows.csv", csv.clone().into())]),
         ("rows.tsv", "2", vec![("rows.tsv", text("\t").into())]),
         ("rows.jsonl", "3", vec![("rows.jsonl", json().into())]),

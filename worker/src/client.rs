@@ -123,7 +123,7 @@ async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, 
     let threads = Threads::new(options.threads).map_err(Lost::system)?;
     let (orders, mut computed) = engine::start(joined.task.clone(), threads).map_err(Lost::system)?;
     let task = &joined.task;
-    let mut session = Session::new(task.chunks.clone(), task.run.cluster.wire, joined.window);
+    let mut session = Session::new(&task.model, task.chunks.clone(), task.run.cluster.wire, joined.window);
     // The heartbeat beats until it is dropped: a pattern that left it out would stop it here.
     let Streams { mut control, mut tensors, control_out, tensors_out, heartbeat: _heartbeat } =
         connection.open_tensors(&joined).await?;

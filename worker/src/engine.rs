@@ -1,7 +1,7 @@
 //! The compute thread: jobs in, chunks out. Nothing asynchronous runs on it, and none of the
 //! arithmetic runs anywhere else.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::{io, thread};
 
 use lockstep_core::evaluation;
@@ -12,6 +12,7 @@ use lockstep_core::threads::Threads;
 use lockstep_core::tree::{Node, Tree};
 use tokio::sync::mpsc as async_mpsc;
 
+use crate::arriving::Arriving;
 use crate::compute;
 use crate::prefetch::Prefetch;
 use crate::session::{Input, Job};
@@ -21,7 +22,7 @@ use crate::task::{Task, Unfit, empty};
 #[derive(Debug)]
 pub(crate) enum Order {
     Compute(Job),
-    Evaluate { weights: std::sync::Arc<Vec<f32>>, pieces: Vec<u32> },
+    Evaluate { weights: Arc<Arriving>, pieces: Vec<u32> },
 }
 
 /// What the thread computes, as inputs of the session; an error is the last.
@@ -80,7 +81,7 @@ impl Computer {
         Ok(Input::Done)
     }
 
-    fn evaluate(&mut self, weights: &[f32], pieces: &[u32]) -> Result<Input, Unfit> {
+    fn evaluate(&mut self, weights: &Arriving, pieces: &[u32]) -> Result<Input, Unfit> {
         let mut batch = empty();
         let mut sums = Vec::with_capacity(pieces.len());
         for &piece in pieces {

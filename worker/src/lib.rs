@@ -3,6 +3,7 @@
 //! [`session`] is all decisions without I/O; [`compute`] is the arithmetic, on threads of its own;
 //! the client moves messages between the two and the coordinator.
 
+pub mod arriving;
 mod client;
 pub mod compute;
 mod engine;

@@ -1,26 +1,28 @@
 //! A worker's session: what to compute and what to send.
 //!
 //! ```text
-//!            Weights(t) whole ─┐
+//!  Weights(t) begin to come ───┐
 //!  Assign(t, nodes) ───────────┴▶ Compute(t, nodes) ─▶ Chunk … Chunk ─▶ Done
 //!                                                        │ granted: Send
 //!                                                        └ not yet: kept
-//!            Weights(t+1) whole ──▶ Release(t+1) once nobody computes on W(t)
+//!            Weights(t) whole ──▶ Release(t) once nobody computes on W(t-1)
 //! ```
 //!
-//! Control and weights travel apart and may overtake each other: an assignment waits for its weights,
-//! weights wait for their assignment. Inputs in, outputs out; no I/O, no clock.
+//! Control and weights travel apart and may overtake each other: an assignment waits for the first of
+//! its weights, weights wait for their assignment. An assignment to step t tells that t-1 is committed. Inputs in, outputs out; no I/O, no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use lockstep_core::chunks::Chunks;
 use lockstep_core::metrics::Sums;
+use lockstep_core::model::Model;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::tree::Node;
 use lockstep_proto::Generation;
 use lockstep_proto::message::{Assign, Down, Evaluate, Evaluated, FromWorker, Gradient, Up};
 
+use crate::arriving::Arriving;
 use crate::weights::{Buffer, Misfit};
 
 /// What happened.
@@ -49,8 +51,8 @@ pub enum Output {
     Evaluate {
         /// The weights' step.
         step: u64,
-        /// W(step), exact.
-        weights: Arc<Vec<f32>>,
+        /// W(step), exact and whole.
+        weights: Arc<Arriving>,
         /// Ascending.
         pieces: Vec<u32>,
     },
@@ -69,8 +71,8 @@ pub struct Job {
     pub step: u64,
     /// From left to right.
     pub nodes: Vec<Node>,
-    /// W(step), as the wire gave it.
-    pub weights: Arc<Vec<f32>>,
+    /// W(step), as the wire gives it.
+    pub weights: Arc<Arriving>,
 }
 
 /// The session of one worker.
@@ -84,7 +86,10 @@ pub struct Session {
     exact: Buffer,
     assigned: Option<Assign>,
     evaluation: Option<Evaluate>,
-    /// Nodes of the current step that were begun.
+    /// The newest step that was begun, or whose weights are whole: the one before is committed, and
+    /// nobody wants its gradient any more.
+    step: u64,
+    /// Nodes of that step that were begun.
     begun: BTreeSet<Node>,
     /// The step that is computed at the moment.
     busy: Option<u64>,
@@ -98,15 +103,16 @@ pub struct Session {
 
 impl Session {
     /// A session in which `window` chunks may be sent without a grant.
-    pub fn new(chunks: Chunks, wire: Wire, window: u32) -> Self {
+    pub fn new(model: &Model, chunks: Chunks, wire: Wire, window: u32) -> Self {
         Self {
-            weights: Buffer::new(chunks.clone(), wire),
-            exact: Buffer::new(chunks.clone(), Wire::F32),
+            weights: Buffer::new(model, chunks.clone(), wire),
+            exact: Buffer::new(model, chunks.clone(), Wire::F32),
             chunks,
             wire,
             window,
             assigned: None,
             evaluation: None,
+            step: 0,
             begun: BTreeSet::new(),
             busy: None,
             released: 0,
@@ -141,9 +147,7 @@ impl Session {
             }
             Input::Tensors(Down::Weights(weights)) => {
                 if self.weights.take(&weights)? {
-                    // The step before is committed: nobody wants its gradient any more.
-                    self.begun.clear();
-                    self.kept.clear();
+                    self.enter(weights.step);
                 }
             }
             Input::Tensors(Down::Grant { step, chunks }) => {
@@ -164,14 +168,25 @@ impl Session {
     }
 
     fn advance(&mut self) {
-        let Some((step, weights)) = self.weights.current() else { return };
+        self.release();
+        if self.busy.is_none() {
+            self.evaluate();
+        }
+        if self.busy.is_none() {
+            self.compute();
+        }
+    }
+
+    fn release(&mut self) {
+        let Some((step, _)) = self.weights.current() else { return };
         if self.busy.is_none_or(|busy| busy >= step) && self.released < step {
             self.released = step;
             self.outputs.push_back(Output::Tensors(Up::Release(step)));
         }
-        if self.busy.is_some() {
-            return;
-        }
+    }
+
+    fn evaluate(&mut self) {
+        let Some((step, _)) = self.weights.current() else { return };
         self.evaluation.take_if(|evaluate| evaluate.step < step);
         let exact = if self.wire == Wire::F32 { self.weights.current() } else { self.exact.current() };
         // It may come before its weights, and then waits for them.
@@ -180,23 +195,35 @@ impl Session {
         {
             self.busy = Some(evaluate.step);
             let (step, weights, pieces) = (evaluate.step, weights.clone(), evaluate.pieces);
-            return self.outputs.push_back(Output::Evaluate { step, weights, pieces });
+            self.outputs.push_back(Output::Evaluate { step, weights, pieces });
         }
-        let Some(assign) = self.assigned.as_ref().filter(|assign| assign.step == step) else { return };
-        let nodes: Vec<Node> =
-            assign.nodes.iter().copied().filter(|node| !self.begun.contains(node)).collect();
+    }
+
+    fn compute(&mut self) {
+        let Some(assign) = &self.assigned else { return };
+        let (generation, step) = (assign.generation, assign.step);
+        let Some(weights) = self.weights.of(step).filter(|_| step >= self.step).cloned() else { return };
+        let fresh = |node: &Node| step > self.step || !self.begun.contains(node);
+        let nodes: Vec<Node> = assign.nodes.iter().copied().filter(fresh).collect();
         if nodes.is_empty() {
             return;
         }
-        let job = Job { generation: assign.generation, step, nodes, weights: weights.clone() };
-        self.begun.extend(&job.nodes);
+        self.enter(step);
+        self.begun.extend(&nodes);
         self.busy = Some(step);
-        self.outputs.push_back(Output::Compute(job));
+        self.outputs.push_back(Output::Compute(Job { generation, step, nodes, weights }));
+    }
+
+    fn enter(&mut self, step: u64) {
+        if step > self.step {
+            self.step = step;
+            self.begun.clear();
+            self.kept.clear();
+        }
     }
 
     fn computed(&mut self, gradient: Gradient) {
-        let current = self.weights.current().map(|(step, _)| step);
-        if current != Some(gradient.step) {
+        if gradient.step != self.step {
             return;
         }
         let rank = self.chunks.mirrored(gradient.chunk as usize).unwrap_or(usize::MAX) as u32;
@@ -205,8 +232,7 @@ impl Session {
     }
 
     fn send_granted(&mut self) {
-        let Some((step, _)) = self.weights.current() else { return };
-        let granted = if self.granted.0 == step { self.granted.1.max(self.window) } else { self.window };
+        let granted = if self.granted.0 == self.step { self.granted.1.max(self.window) } else { self.window };
         while let Some(first) = self.kept.first_entry().filter(|first| first.key().0 < granted) {
             self.outputs.push_back(Output::Tensors(Up::Gradient(first.remove())));
         }
@@ -216,18 +242,30 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use lockstep_core::layout::Layout;
+    use lockstep_core::chunks::Limits;
+    use lockstep_core::gradient::Summary;
+    use lockstep_core::model::Target;
+    use lockstep_core::run::spec::{self, Init, Layer, Loss};
     use lockstep_proto::message::Weights;
 
     use super::*;
 
     const G: Generation = Generation::new(1, 1);
 
-    /// One chunk of one value.
+    /// One layer of one weight, and that is one chunk.
     fn session(wire: Wire) -> Session {
-        let mut layout = Layout::new();
-        layout.push(0, "layers.0.bias", &[1]);
-        Session::new(Chunks::new(&layout), wire, 1)
+        let layers = vec![Layer::Linear { outputs: 1, bias: false, init: Init::Zeros }];
+        let model = spec::Model { loss: Loss::MeanSquaredError, layers };
+        let model = Model::new(&model, &[1], Target::Values(1)).unwrap();
+        let chunks = Chunks::new(model.layout());
+        Session::new(&model, chunks, wire, 1)
+    }
+
+    fn whole(value: f32) -> Arc<Arriving> {
+        // Without running statistics behind it.
+        let weights = Arriving::new([1, 0].into_iter());
+        weights.put(0, vec![value]);
+        Arc::new(weights)
     }
 
     fn weights(step: u64, exact: bool, payload: &'static [u8]) -> Input {
@@ -248,7 +286,7 @@ mod tests {
         assert_eq!(outputs(&mut session, weights(4, false, &[0x80, 0x3f])), [released]);
         assert_eq!(outputs(&mut session, Input::Evaluate(evaluate)), []);
         let weights = outputs(&mut session, weights(4, true, &[1, 0, 0x80, 0x3f]));
-        let exact = Arc::new(vec![f32::from_bits(0x3f80_0001)]);
+        let exact = whole(f32::from_bits(0x3f80_0001));
         assert_eq!(weights, [Output::Evaluate { step: 4, weights: exact, pieces: vec![1, 2] }]);
     }
 
@@ -258,7 +296,7 @@ mod tests {
         let nodes = vec![Node::leaf(0)];
         let assign = Assign { generation: G, step: 4, nodes: nodes.clone() };
         assert_eq!(outputs(&mut session, Input::Assign(assign)), []);
-        let job = Job { generation: G, step: 4, nodes, weights: Arc::new(vec![1.0]) };
+        let job = Job { generation: G, step: 4, nodes, weights: whole(1.0) };
         assert_eq!(
             outputs(&mut session, weights(4, false, &[0, 0, 0x80, 0x3f])),
             [Output::Tensors(Up::Release(4)), Output::Compute(job)]
@@ -266,6 +304,38 @@ mod tests {
         // The next weights are here before the job is done: the worker still needs the old ones.
         assert_eq!(outputs(&mut session, weights(5, false, &[0, 0, 0, 0])), []);
         assert_eq!(outputs(&mut session, Input::Done), [Output::Tensors(Up::Release(5))]);
+    }
+
+    #[test]
+    fn a_job_begins_with_the_first_layer_and_ends_the_step_before() {
+        let linear = Layer::Linear { outputs: 1, bias: false, init: Init::Zeros };
+        let model = spec::Model { loss: Loss::MeanSquaredError, layers: vec![linear.clone(), linear] };
+        let model = Model::new(&model, &[1], Target::Values(1)).unwrap();
+        let chunks = Chunks::within(model.layout(), Limits { longest: 1, tiny: 0, grain: 1 });
+        let mut session = Session::new(&model, chunks, Wire::F32, 1);
+        let weights = |step, chunk| {
+            let payload = Bytes::from_static(&[0; 4]);
+            Input::Tensors(Down::Weights(Weights { step, chunk, exact: false, payload }))
+        };
+        let nodes = vec![Node::leaf(0)];
+        let assign = |step| Input::Assign(Assign { generation: G, step, nodes: nodes.clone() });
+        let chunk = |step, chunk| {
+            let (node, summary, payload) = (Node::leaf(0), Summary::default(), Bytes::new());
+            Input::Chunk(Gradient { generation: G, step, node, chunk, summary, payload })
+        };
+        outputs(&mut session, weights(4, 0));
+        let [Output::Compute(job)] = &outputs(&mut session, assign(4))[..] else { panic!("no job") };
+        assert_eq!((job.step, job.weights.here()), (4, 1));
+        assert_eq!(outputs(&mut session, weights(4, 1)), [Output::Tensors(Up::Release(4))]);
+        assert_eq!(job.weights.here(), 3, "two layers, and no running statistics behind them");
+        // The upper chunk was granted, the lower one waits.
+        assert_eq!(outputs(&mut session, chunk(4, 1)).len(), 1);
+        assert_eq!(outputs(&mut session, chunk(4, 0)), []);
+        assert_eq!((outputs(&mut session, Input::Done), session.kept()), (vec![], 1));
+        assert_eq!(outputs(&mut session, weights(5, 0)), []);
+        let [Output::Compute(job)] = &outputs(&mut session, assign(5))[..] else { panic!("no job") };
+        assert_eq!((job.step, job.weights.here(), session.kept()), (5, 1, 0));
+        assert_eq!(outputs(&mut session, chunk(4, 0)), []);
     }
 
     #[test]

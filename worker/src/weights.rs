@@ -1,11 +1,24 @@
 //! The double buffer of weights: W(t), on which gradients are computed, and the half that fills.
+//!
+//! ```text
+//! chunks of W(t+1) ──decoded──▶ layer 0 ✓, layer 2 ✓, layer 4 …      Buffer: the session's side
+//!                                 │
+//!          forward pass ◀── layers 0 to 3 are here                   Arriving: shared, read only
+//! ```
+//!
+//! A layer is decoded into memory that is the buffer's own and is shared when it is whole. So the
+//! forward pass begins with the first layers while the last are on their way.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lockstep_core::chunks::Chunks;
+use lockstep_core::model::Model;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::wire;
 use lockstep_proto::message::Weights;
+
+use crate::arriving::Arriving;
 
 /// A chunk of weights that cannot be one of this model's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,31 +32,32 @@ pub struct Misfit {
 #[derive(Debug)]
 pub struct Buffer {
     chunks: Chunks,
-    len: usize,
+    /// The layers' parts of the vector, also of those without parameters; at last the running statistics.
+    layers: Vec<Range<usize>>,
     encoding: Wire,
-    current: Option<(u64, Arc<Vec<f32>>)>,
+    current: Option<(u64, Arc<Arriving>)>,
     filling: Option<Filling>,
-    spare: Option<Vec<f32>>,
-}
-
-#[derive(Debug)]
-struct Filling {
-    step: u64,
-    values: Vec<f32>,
-    here: Vec<bool>,
-    missing: usize,
+    /// Memory of W(t-1), layer by layer.
+    spare: Vec<Vec<f32>>,
 }
 
 impl Buffer {
-    /// For vectors cut like this, encoded like this.
-    pub fn new(chunks: Chunks, encoding: Wire) -> Self {
-        let len = chunks.iter().last().map_or(0, |last| last.end);
-        Self { chunks, len, encoding, current: None, filling: None, spare: None }
+    /// For vectors of this model, cut and encoded like this.
+    pub fn new(model: &Model, chunks: Chunks, encoding: Wire) -> Self {
+        let layers = (0..=model.layers()).map(|layer| model.parameters(layer)).collect();
+        Self { chunks, layers, encoding, current: None, filling: None, spare: Vec::new() }
     }
 
     /// The newest whole W, and its step.
-    pub fn current(&self) -> Option<(u64, &Arc<Vec<f32>>)> {
-        self.current.as_ref().map(|(step, values)| (*step, values))
+    pub fn current(&self) -> Option<(u64, &Arc<Arriving>)> {
+        self.current.as_ref().map(|(step, weights)| (*step, weights))
+    }
+
+    /// W(step), if it is whole or has begun to come.
+    pub fn of(&self, step: u64) -> Option<&Arc<Arriving>> {
+        let filling = self.filling.as_ref().map(|filling| (filling.step, &filling.shared));
+        let mut both = self.current().into_iter().chain(filling);
+        both.find_map(|(of, weights)| (of == step).then_some(weights))
     }
 
     /// Takes a chunk. Whether W became whole, and so current; older and repeated chunks change nothing.
@@ -58,7 +72,8 @@ impl Buffer {
             return Ok(false);
         }
         if self.filling.as_ref().is_none_or(|filling| filling.step < step) {
-            self.begin(step);
+            let spare = std::mem::take(&mut self.spare);
+            self.filling = Some(Filling::new(step, &self.layers, self.chunks.len(), spare));
         }
         let Some(filling) = self.filling.as_mut().filter(|filling| filling.step == step) else {
             return Ok(false);
@@ -66,25 +81,86 @@ impl Buffer {
         let Some(here) = filling.here.get_mut(chunk as usize).filter(|here| !**here) else {
             return Ok(false);
         };
-        wire::decode(payload, self.encoding, &mut filling.values[range]).map_err(|_| misfit)?;
         *here = true;
+        filling.decode(&self.layers, range, payload, self.encoding).ok_or(misfit)?;
         filling.missing -= 1;
         if filling.missing > 0 {
             return Ok(false);
         }
         if let Some(filling) = self.filling.take() {
-            let before = self.current.replace((filling.step, Arc::new(filling.values)));
+            let before = self.current.replace((filling.step, filling.shared.clone()));
             // Someone may still compute on it; then its memory is freed and not reused.
-            self.spare = before.and_then(|(_, values)| Arc::try_unwrap(values).ok());
+            if let Some(before) = before.and_then(|(_, weights)| Arc::into_inner(weights)) {
+                self.spare = before.into_layers().collect();
+            }
         }
         Ok(true)
     }
+}
 
-    fn begin(&mut self, step: u64) {
-        let before = self.filling.take().map(|filling| filling.values);
-        let mut values = before.or_else(|| self.spare.take()).unwrap_or_default();
-        values.resize(self.len, 0.0);
-        let missing = self.chunks.len();
-        self.filling = Some(Filling { step, values, here: vec![false; missing], missing });
+#[derive(Debug)]
+struct Filling {
+    step: u64,
+    /// By chunk.
+    here: Vec<bool>,
+    /// Chunks.
+    missing: usize,
+    open: Vec<Open>,
+    shared: Arc<Arriving>,
+}
+
+/// A layer that is not whole yet.
+#[derive(Debug)]
+struct Open {
+    values: Vec<f32>,
+    missing: usize,
+}
+
+impl Filling {
+    fn new(step: u64, layers: &[Range<usize>], chunks: usize, spare: Vec<Vec<f32>>) -> Self {
+        let shared = Arc::new(Arriving::new(layers.iter().map(Range::len)));
+        let spare = spare.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let open = layers.iter().zip(spare).map(|(layer, spare)| {
+            let mut values = spare.unwrap_or_default();
+            values.resize(layer.len(), 0.0);
+            Open { values, missing: layer.len() }
+        });
+        Self { step, here: vec![false; chunks], missing: chunks, open: open.collect(), shared }
+    }
+
+    /// A chunk lies within one layer, or holds several that are tiny.
+    fn decode(
+        &mut self,
+        layers: &[Range<usize>],
+        range: Range<usize>,
+        payload: &[u8],
+        encoding: Wire,
+    ) -> Option<()> {
+        let width = wire::width(encoding);
+        let first = layers.partition_point(|layer| layer.end <= range.start);
+        for (index, layer) in layers.iter().enumerate().skip(first) {
+            if layer.start >= range.end {
+                break;
+            }
+            let part = range.start.max(layer.start)..range.end.min(layer.end);
+            if part.is_empty() {
+                continue;
+            }
+            let bytes = payload.get((part.start - range.start) * width..(part.end - range.start) * width)?;
+            let open = self.open.get_mut(index)?;
+            let values = open.values.get_mut(part.start - layer.start..part.end - layer.start)?;
+            wire::decode(bytes, encoding, values).ok()?;
+            open.missing = open.missing.checked_sub(part.len())?;
+            if open.missing == 0 {
+                self.shared.put(index, std::mem::take(&mut open.values));
+            }
+        }
+        Some(())
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.shared.close();
     }
 }

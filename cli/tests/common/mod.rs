@@ -15,7 +15,7 @@ use lockstep_core::evaluation;
 use lockstep_core::gradient::Summary;
 use lockstep_core::local::Local;
 use lockstep_core::metrics::Sums;
-use lockstep_core::model::{Labels, Microbatch, Model, Workspace};
+use lockstep_core::model::{Flat, Labels, Microbatch, Model, Workspace};
 use lockstep_core::run::parse;
 use lockstep_data::{Table, TargetType, TargetsMut, load};
 
@@ -64,7 +64,12 @@ impl Trained {
         let mut sums = Sums::default();
         for rows in evaluation::pieces(validation.rows()) {
             let mut piece = gathered(validation, 0, &rows.collect::<Vec<_>>());
-            sums.add(&evaluation::piece(&model, local.weights(), &mut Workspace::new(&model), &mut piece));
+            sums.add(&evaluation::piece(
+                &model,
+                &Flat::new(&model, local.weights()),
+                &mut Workspace::new(&model),
+                &mut piece,
+            ));
         }
 
         let folder = tempfile::tempdir().unwrap();

@@ -8,11 +8,15 @@
 //! ```
 //!
 //! With `clip_norm` the update needs the whole gradient: roots wait for the last chunk.
+//!
+//! Chunks of statistics go the same way, except that they are combined instead of added, are never bf16,
+//! and change the running statistics at the root, without a mean or the optimizer.
 
 mod subscribers;
 mod update;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::Bytes;
 use lockstep_core::chunks::Chunks;
@@ -185,13 +189,19 @@ impl Reducer {
         }
         self.ledger.check(step, node, chunk)?;
         let range = self.chunks.range(chunk as usize).ok_or(Refusal::NoSuchChunk)?;
-        let encoding = if node == self.tree.root() { Wire::F32 } else { self.wire };
+        let statistics = self.state.is_statistics(&range);
+        let exact = statistics || node == self.tree.root();
+        let encoding = if exact { Wire::F32 } else { self.wire };
         if payload.len() != wire::width(encoding) * range.len() {
             return Err(Refusal::WrongLength);
         }
         let accepted = self.ledger.accept(step, node, chunk, summary)?;
 
-        let mut sum = self.add(chunk, &accepted.siblings, payload, encoding, range.len());
+        let mut sum = if statistics {
+            self.combine(chunk, &accepted.siblings, payload, &range, summary.rows)
+        } else {
+            self.add(chunk, &accepted.siblings, payload, encoding, range.len())
+        };
         if accepted.node_done {
             self.outputs.push_back(Output::NodeDone(node));
         }
@@ -243,11 +253,34 @@ impl Reducer {
         })
     }
 
+    /// As [`Self::add`], for statistics of so many rows. Combining is commutative too.
+    fn combine(
+        &mut self,
+        chunk: u32,
+        siblings: &[crate::ledger::Merge],
+        payload: &Bytes,
+        range: &Range<usize>,
+        mut rows: u64,
+    ) -> Vec<f32> {
+        let mut sum = self.spare.pop().unwrap_or_default();
+        sum.resize(range.len(), 0.0);
+        // Its length was checked before the ledger took it.
+        wire::decode(payload, Wire::F32, &mut sum).unwrap_or_default();
+        for merge in siblings {
+            let Some(waiting) = self.waiting.remove(&(chunk, merge.waiting)) else { continue };
+            self.state.combine(range, (&mut sum, rows), (&waiting, merge.rows));
+            rows = rows.saturating_add(merge.rows);
+            self.spare.push(waiting);
+        }
+        sum
+    }
+
     /// A chunk's sum over all rows is here.
     fn root(&mut self, chunk: u32, sum: &mut [f32], summary: Summary) {
         let Some(range) = self.chunks.range(chunk as usize) else { return };
         self.summary = summary;
-        if !summary.loss.is_finite() || !update::mean(sum, summary.weight) {
+        let weight = if self.state.is_statistics(&range) { 1.0 } else { summary.weight };
+        if !summary.loss.is_finite() || !update::mean(sum, weight) {
             let what = if summary.loss.is_finite() { "gradient" } else { "loss" };
             let what = format!("the {what} is not finite");
             self.outputs.push_back(Output::NotFinite { step: self.step(), what });
@@ -259,13 +292,13 @@ impl Reducer {
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
                     if let Some(range) = self.chunks.range(chunk) {
-                        self.state.apply_kept(range);
+                        self.state.apply_kept(range, summary.rows);
                         self.applied(chunk as u32);
                     }
                 }
             }
         } else {
-            self.state.apply(range, sum);
+            self.state.apply(range, sum, summary.rows);
             self.applied(chunk);
         }
         if self.applied.len() == self.chunks.len() {

@@ -6,7 +6,7 @@ use lockstep_core::clip;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::{Run, Schedule};
-use lockstep_core::{schedule, simd};
+use lockstep_core::{schedule, simd, statistics};
 
 /// W(step), W(step + 1) as far as it is applied, and the optimizer.
 #[derive(Debug)]
@@ -17,13 +17,13 @@ pub struct State {
     weights: Vec<f32>,
     next: Vec<f32>,
     optimizer: Optimizer<f32>,
+    layout: Layout,
     clipping: Option<Clipping>,
 }
 
 #[derive(Debug)]
 struct Clipping {
     most: f64,
-    layout: Layout,
     /// The mean gradient until its last chunk is here.
     means: Vec<f32>,
     norm: f64,
@@ -50,12 +50,8 @@ impl State {
         weights: Vec<f32>,
         optimizer: Optimizer<f32>,
     ) -> Self {
-        let clipping = run.train.clip_norm.map(|most| Clipping {
-            most,
-            layout: layout.clone(),
-            means: vec![0.0; layout.len()],
-            norm: 0.0,
-        });
+        let clipping =
+            run.train.clip_norm.map(|most| Clipping { most, means: vec![0.0; layout.len()], norm: 0.0 });
         Self {
             step,
             total_steps,
@@ -63,6 +59,7 @@ impl State {
             next: vec![0.0; weights.len()],
             weights,
             optimizer,
+            layout: layout.clone(),
             clipping,
         }
     }
@@ -105,25 +102,40 @@ impl State {
 
     pub(super) fn clip(&mut self) {
         if let Some(clipping) = &mut self.clipping {
-            clipping.norm = clip::norm(&clipping.layout, &clipping.means);
+            clipping.norm = clip::norm(&self.layout, &clipping.means);
             let factor = clip::factor(clipping.norm, clipping.most);
-            clip::scale(&mut clipping.means, factor);
+            clip::scale(&mut clipping.means[..self.layout.trained()], factor);
         }
     }
 
-    pub(super) fn apply_kept(&mut self, range: Range<usize>) {
-        let lr = self.lr();
-        let Self { step, weights, next, optimizer, clipping, .. } = self;
-        if let Some(clipping) = clipping {
-            let mean = &clipping.means[range.clone()];
-            optimizer.update(range.clone(), *step, lr, mean, &weights[range.clone()], &mut next[range]);
+    /// What [`Self::keep_mean`] kept, of a step of so many rows.
+    pub(super) fn apply_kept(&mut self, range: Range<usize>, rows: u64) {
+        if let Some(clipping) = self.clipping.take() {
+            self.apply(range.clone(), &clipping.means[range], rows);
+            self.clipping = Some(clipping);
         }
     }
 
-    pub(super) fn apply(&mut self, range: Range<usize>, mean: &[f32]) {
-        let lr = self.lr();
-        let Self { step, weights, next, optimizer, .. } = self;
-        optimizer.update(range.clone(), *step, lr, mean, &weights[range.clone()], &mut next[range]);
+    /// The mean gradient of a step of so many rows, or what these rows are like.
+    pub(super) fn apply(&mut self, range: Range<usize>, mean: &[f32], rows: u64) {
+        let (lr, statistics) = (self.lr(), self.is_statistics(&range));
+        let Self { step, weights, next, optimizer, layout, .. } = self;
+        let (weights, next) = (&weights[range.clone()], &mut next[range.clone()]);
+        if statistics {
+            statistics::update(layout.statistics(), &range, rows, mean, weights, next);
+        } else {
+            optimizer.update(range, *step, lr, mean, weights, next);
+        }
+    }
+
+    /// Whether a chunk is one of running statistics. None is of both.
+    pub(super) fn is_statistics(&self, chunk: &Range<usize>) -> bool {
+        chunk.start >= self.layout.trained()
+    }
+
+    /// Makes `sum` that of both; each with its rows.
+    pub(super) fn combine(&self, range: &Range<usize>, sum: (&mut [f32], u64), other: (&[f32], u64)) {
+        statistics::combine(self.layout.statistics(), range, sum, other);
     }
 
     pub(super) fn advance(&mut self) {

@@ -27,7 +27,7 @@ pub struct ModelFile {
     pub encoder: Encoder,
     /// The network.
     pub model: Model,
-    /// W(step)
+    /// W(step), running statistics behind the parameters.
     pub weights: Vec<f32>,
     /// Steps that were done.
     pub step: u64,
@@ -86,7 +86,7 @@ pub(super) fn metadata(run: &Run, encoder: &Encoder, step: u64, digest: Digest) 
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// The parameters by name.
+/// Parameters and running statistics by name.
 pub(super) fn views<'a>(layout: &'a Layout, weights: &'a [f32]) -> Vec<View<'a>> {
     let view = |tensor: &'a lockstep_core::layout::Tensor| View {
         name: &tensor.name,

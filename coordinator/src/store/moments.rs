@@ -1,5 +1,5 @@
 //! The optimizer's file: `layers.0.weight.exp_avg`, `layers.0.weight.exp_avg_sq`, `layers.0.bias.exp_avg`
-//! and so on: in parameter order, and of each parameter in the order of the optimizer's moments. The
+//! and so on, and nothing of running statistics: in parameter order, and of each parameter in the order of the optimizer's moments. The
 //! digest takes them in the same order.
 
 use lockstep_core::layout::Layout;
@@ -16,7 +16,7 @@ pub(super) fn names(layout: &Layout, moments: &[&str]) -> Vec<String> {
         let name = tensor.name.clone();
         moments.iter().map(move |moment| format!("{name}.{moment}")).collect::<Vec<_>>()
     };
-    layout.tensors().iter().flat_map(of).collect()
+    layout.parameters().iter().flat_map(of).collect()
 }
 
 /// The moments by name, in order; `names` are those of [`names`].
@@ -26,7 +26,7 @@ pub(super) fn views<'a>(layout: &'a Layout, names: &'a [String], moments: &[&'a 
             (tensor.shape.as_slice(), values.get(tensor.range.clone()).unwrap_or_default())
         })
     };
-    let parts = layout.tensors().iter().flat_map(of);
+    let parts = layout.parameters().iter().flat_map(of);
     names.iter().zip(parts).map(|(name, (shape, data))| View { name, shape, data }).collect()
 }
 
@@ -36,14 +36,15 @@ pub(super) fn restored(
     spec: spec::Optimizer,
     found: &[Tensor],
 ) -> Result<Optimizer<f32>, Damage> {
-    let mut optimizer = Optimizer::new(spec, layout.len());
+    let mut optimizer = Optimizer::new(spec, layout.trained());
     let moments: Vec<&str> = optimizer.state().map(|(name, _)| name).collect();
     let names = names(layout, &moments);
-    let shapes = layout.tensors().iter().flat_map(|tensor| moments.iter().map(|_| tensor.shape.as_slice()));
+    let shapes =
+        layout.parameters().iter().flat_map(|tensor| moments.iter().map(|_| tensor.shape.as_slice()));
     check(found, names.iter().map(String::as_str).zip(shapes))?;
     for (index, (_, values)) in optimizer.state_mut().enumerate() {
         let own = found.iter().skip(index).step_by(moments.len());
-        for (tensor, saved) in layout.tensors().iter().zip(own) {
+        for (tensor, saved) in layout.parameters().iter().zip(own) {
             if let Some(values) = values.get_mut(tensor.range.clone()) {
                 values.copy_from_slice(&saved.data);
             }

@@ -20,7 +20,6 @@ use super::pool::Pool;
 use super::sum::Summing;
 use super::{Place, Step};
 use crate::model::{LinearGradient, Model};
-use crate::ops::linear;
 use crate::threads::Threads;
 use crate::tree::Node;
 use crate::{Float, product};
@@ -94,13 +93,7 @@ impl<T: Float> Making<'_, T> {
             }
         });
         if !bias.is_empty() {
-            let shard = |place: &Place<T>, sums: &mut [T]| {
-                if let Some(LinearGradient { dy, .. }) = of.gradient(place) {
-                    linear::backward_bias(dy, sums);
-                }
-                self.step.round(Node::leaf(place.shard), sums);
-            };
-            self.summing(&one, shard).sum(self.node, self.places, bias);
+            self.held(bias);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The gradient of nodes of the reduction tree: what a worker computes in a step.
 //!
 //! ```text
-//! forward   shard 4 ─▶ shard 5 ─▶ shard 6 ─▶ shard 7          any thread any shard
+//! forward   the layers whose weights are here, of 4, 5, 6, 7 ─▶ those that came next …
 //! backward  last layer of 4, 5, 6, 7 ─▶ summed in the tree ─▶ delivered as part of node 4-7
 //!           the layer before …
 //! ```
@@ -13,7 +13,7 @@ mod sum;
 use std::ops::Range;
 
 use crate::Float;
-use crate::model::{Batch, Microbatch, Model, Workspace};
+use crate::model::{Batch, Flat, Microbatch, Model, Weights, Workspace};
 use crate::ops::room;
 use crate::run::spec::Wire;
 use crate::threads::Threads;
@@ -50,7 +50,7 @@ pub struct NodeGradient<T> {
     pub node: Node,
     /// Complete before the first layer is delivered.
     pub summary: Summary,
-    /// The whole vector.
+    /// The whole vector; in the place of running statistics, what the node's rows are like.
     pub values: Vec<T>,
     places: Range<usize>,
 }
@@ -60,7 +60,7 @@ pub struct NodeGradient<T> {
 struct Place<T> {
     shard: u32,
     workspace: Workspace<T>,
-    /// The shard's own gradient of the layer at hand, if it is not made block by block; only grows.
+    /// The shard's own gradient of the layer at hand, as far as it is not made block by block; only grows.
     sums: Vec<T>,
     loss: f64,
 }
@@ -92,6 +92,8 @@ pub struct Engine<T> {
     model: Model,
     threads: Threads,
     places: Vec<Place<T>>,
+    /// How many of the places have rows.
+    used: usize,
     nodes: Vec<NodeGradient<T>>,
     pool: Pool<T>,
 }
@@ -99,7 +101,7 @@ pub struct Engine<T> {
 impl<T: Float> Engine<T> {
     /// Shards are computed on `threads`; the result does not depend on how many there are.
     pub fn new(model: Model, threads: Threads) -> Self {
-        Self { model, threads, places: Vec::new(), nodes: Vec::new(), pool: Pool::new() }
+        Self { model, threads, places: Vec::new(), used: 0, nodes: Vec::new(), pool: Pool::new() }
     }
 
     /// The network.
@@ -107,11 +109,8 @@ impl<T: Float> Engine<T> {
         &self.model
     }
 
-    /// The gradients of `nodes`, which must not overlap, at `weights`.
-    ///
-    /// `microbatches` are those of the nodes' shards; those without rows are absent, and so is a node
-    /// all of whose shards are absent: it is not delivered. After each layer, from the last to the
-    /// first, `deliver` gets the nodes and the layer's index.
+    /// The gradients of `nodes` at `weights`: [`Self::load`], [`Self::forward`] over all layers and
+    /// [`Self::backward`] in one.
     pub fn compute(
         &mut self,
         step: Step,
@@ -120,38 +119,71 @@ impl<T: Float> Engine<T> {
         microbatches: &mut [Microbatch<T>],
         deliver: impl FnMut(&[NodeGradient<T>], usize) + Send,
     ) {
-        let used = self.load(nodes, microbatches);
-        let Self { model, threads, places, nodes, pool } = self;
-        let places = &mut places[..used];
+        self.load(nodes, microbatches);
+        let model = self.model.clone();
+        let weights = Flat::new(&model, weights);
+        self.forward(step, 0..model.layers(), &weights);
+        self.backward(step, &weights, deliver);
+    }
+
+    /// These layers, of all shards; each layer once, in ascending order.
+    pub fn forward(&mut self, step: Step, layers: Range<usize>, weights: &impl Weights<T>) {
+        let Self { model, threads, places, used, .. } = self;
+        threads.each(&mut places[..*used], |place| {
+            let batch = Batch { seed: step.seed, step: step.step, shard: place.shard };
+            for layer in layers.clone() {
+                place.workspace.forward_layer(model, layer, weights, Some(batch));
+            }
+        });
+    }
+
+    /// After all layers' forward pass. After each layer, from the last to the first, `deliver` gets the
+    /// nodes and the layer's index. What the rows are like, for running statistics, comes before the last
+    /// layer, with the number past it.
+    pub fn backward(
+        &mut self,
+        step: Step,
+        weights: &impl Weights<T>,
+        deliver: impl FnMut(&[NodeGradient<T>], usize) + Send,
+    ) {
+        let Self { model, threads, places, used, nodes, pool } = self;
+        let places = &mut places[..*used];
         threads.enter(|| Self::backpropagate(step, weights, (model, threads, pool), places, nodes, deliver));
     }
 
     fn backpropagate(
         step: Step,
-        weights: &[T],
+        weights: &impl Weights<T>,
         (model, threads, pool): (&Model, &Threads, &Pool<T>),
         places: &mut [Place<T>],
         nodes: &mut [NodeGradient<T>],
         mut deliver: impl FnMut(&[NodeGradient<T>], usize),
     ) {
-        threads.each(places, |place| {
-            let batch = Batch { seed: step.seed, step: step.step, shard: place.shard };
-            place.workspace.forward(model, weights, Some(batch));
-            place.loss = place.workspace.loss_and_gradient(model);
-        });
+        threads.each(places, |place| place.loss = place.workspace.loss_and_gradient(model));
         for node in nodes.iter_mut() {
             node.summary = sum::summaries(node.node, &places[node.places.clone()]);
+        }
+        let behind = model.parameters(model.layers());
+        if !behind.is_empty() {
+            for node in nodes.iter_mut() {
+                let places = &places[node.places.clone()];
+                let statistics = &mut node.values[behind.clone()];
+                sum::statistics(model.layout(), pool, node.node, places, statistics);
+            }
+            deliver(nodes, model.layers());
         }
         for layer in (0..model.layers()).rev() {
             let range = model.parameters(layer);
             let linear = model.linear(layer);
-            if linear.is_none() {
-                threads.each(places, |place| {
-                    let sums = room(&mut place.sums, range.len());
-                    place.workspace.backward_layer(model, layer, weights, sums);
-                    step.round(Node::leaf(place.shard), sums);
-                });
-            }
+            threads.each(places, |place| {
+                let held = linear.map_or(range.len(), |(inputs, outputs)| range.len() - inputs * outputs);
+                let sums = room(&mut place.sums, held);
+                match linear {
+                    Some(_) => place.workspace.backward_finish(model, layer, sums),
+                    None => place.workspace.backward_layer(model, layer, weights.layer(layer), sums),
+                }
+                step.round(Node::leaf(place.shard), sums);
+            });
             for node in nodes.iter_mut().filter(|_| !range.is_empty()) {
                 let places = &places[node.places.clone()];
                 let making = Making { step, node: node.node, places, threads, pool };
@@ -166,14 +198,17 @@ impl<T: Float> Engine<T> {
             }
             if linear.is_some() {
                 threads.each(places, |place| {
-                    place.workspace.backward_layer(model, layer, weights, &mut []);
+                    place.workspace.backward_layer(model, layer, weights.layer(layer), &mut []);
                 });
             }
         }
     }
 
-    /// Lays out nodes and shards; returns how many places are used.
-    fn load(&mut self, nodes: &[Node], microbatches: &mut [Microbatch<T>]) -> usize {
+    /// Takes the rows of `nodes`, which must not overlap.
+    ///
+    /// `microbatches` are those of the nodes' shards; those without rows are absent, and so is a node
+    /// all of whose shards are absent: it is not delivered.
+    pub fn load(&mut self, nodes: &[Node], microbatches: &mut [Microbatch<T>]) {
         let mut used = 0;
         let mut filled = 0;
         microbatches.sort_unstable_by_key(|microbatch| microbatch.shard);
@@ -202,7 +237,7 @@ impl<T: Float> Engine<T> {
             filled += 1;
         }
         self.nodes.truncate(filled);
-        used
+        self.used = used;
     }
 }
 

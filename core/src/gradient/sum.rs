@@ -2,9 +2,10 @@
 
 use super::pool::Pool;
 use super::{Place, Step, Summary};
+use crate::layout::Layout;
 use crate::threads::Threads;
 use crate::tree::Node;
-use crate::{Float, simd};
+use crate::{Float, simd, statistics};
 
 /// What lies below a node once absent siblings have been passed through.
 enum Below<'a, T> {
@@ -40,6 +41,30 @@ pub(super) fn summaries<T: Float>(node: Node, places: &[Place<T>]) -> Summary {
             Summary { loss: place.loss, weight: rows as f64, rows }
         }
         Below::Both { node, left, right } => summaries(node, left) + summaries(node, right),
+    }
+}
+
+/// Overwrites `statistics` with what the node's rows are like, combined in tree order; their number.
+pub(super) fn statistics<T: Float>(
+    layout: &Layout,
+    pool: &Pool<T>,
+    node: Node,
+    places: &[Place<T>],
+    statistics: &mut [T],
+) -> u64 {
+    let (tracked, range) = (layout.statistics(), layout.trained()..layout.len());
+    match below(node, places) {
+        Below::Nothing => 0,
+        Below::Shard(place) => {
+            place.workspace.statistics(tracked, range.start, statistics);
+            place.workspace.rows() as u64
+        }
+        Below::Both { node, left, right } => pool.with(range.len(), |other| {
+            let rows = self::statistics(layout, pool, node, left, statistics);
+            let other_rows = self::statistics(layout, pool, node, right, other);
+            statistics::combine(tracked, &range, (statistics, rows), (other, other_rows));
+            rows + other_rows
+        }),
     }
 }
 

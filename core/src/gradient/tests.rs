@@ -2,6 +2,7 @@ use super::*;
 use crate::model::{Labels, Target};
 use crate::random::{Purpose, stream};
 use crate::run::spec::{self, Activation, Init, Layer, Loss};
+use crate::statistics;
 
 const SHARDS: u32 = 6;
 
@@ -26,7 +27,8 @@ fn model(loss: Loss, target: Target) -> Model {
     Model::new(&spec::Model { loss, layers }, &[3, 4], target).unwrap()
 }
 
-/// Windows, a residual block at the first trained layer and one whose input gradient goes on.
+/// Windows, a residual block at the first trained layer and one whose input gradient goes on, running
+/// statistics of pictures and of features.
 fn pictures(target: usize) -> Model {
     let window = |kernel, stride, padding| spec::Window { kernel, stride, padding };
     let conv = |channels, stride| Layer::Conv2d {
@@ -35,16 +37,24 @@ fn pictures(target: usize) -> Model {
         bias: true,
         init: Init::Torch,
     };
+    let batch_norm = |affine| Layer::BatchNorm { eps: 1e-2, momentum: 0.1, affine };
     let layers = vec![
         Layer::Residual(vec![conv(1, 1), Layer::Activation(Activation::Gelu)]),
         conv(4, 1),
+        batch_norm(true),
         Layer::Activation(Activation::Relu),
         Layer::MaxPool(window(2, 1, 0)),
-        Layer::Residual(vec![Layer::LayerNorm { eps: 1e-5 }, Layer::Dropout(0.25), conv(4, 1)]),
+        Layer::Residual(vec![
+            Layer::LayerNorm { eps: 1e-5 },
+            Layer::Dropout(0.25),
+            conv(4, 1),
+            batch_norm(false),
+        ]),
         Layer::AvgPool(window(2, 1, 1)),
         conv(5, 2),
         Layer::GlobalAvgPool,
         Layer::Flatten,
+        batch_norm(true),
         Layer::Linear { outputs: target, bias: true, init: Init::Torch },
     ];
     let spec = spec::Model { loss: Loss::CrossEntropy, layers };
@@ -108,7 +118,7 @@ fn any_cut(model: &Model) {
             for threads in [1, 3] {
                 let nodes: Vec<Node> = cut.windows(2).flat_map(|ends| tree.cover(ends[0]..ends[1])).collect();
                 let parts = gradients(model, wire, &weights, &nodes, threads);
-                let sum = combine(step(wire), tree.root(), &parts).unwrap();
+                let sum = combine(model, step(wire), tree.root(), &parts).unwrap();
                 assert_eq!(sum.0, summary, "{cut:?}");
                 assert_eq!(sum.1, root, "{wire:?} {cut:?} on {threads} threads");
             }
@@ -117,17 +127,26 @@ fn any_cut(model: &Model) {
 }
 
 /// The sum of a node, of parts that lie below it.
-fn combine(step: Step, node: Node, parts: &[(Node, Summary, Vec<f32>)]) -> Option<(Summary, Vec<f32>)> {
+fn combine(
+    model: &Model,
+    step: Step,
+    node: Node,
+    parts: &[(Node, Summary, Vec<f32>)],
+) -> Option<(Summary, Vec<f32>)> {
     if let Some((_, summary, values)) = parts.iter().find(|(part, ..)| *part == node) {
         return Some((*summary, values.clone()));
     }
     let (left, right) = node.children()?;
-    let (left, right) = match (combine(step, left, parts), combine(step, right, parts)) {
+    let (left, right) = match (combine(model, step, left, parts), combine(model, step, right, parts)) {
         (Some(left), Some(right)) => (left, right),
         (one, other) => return one.or(other),
     };
     let mut values: Vec<f32> = left.1.iter().zip(&right.1).map(|(x, y)| x + y).collect();
     step.round(node, &mut values);
+    let (layout, behind) = (model.layout(), model.layout().trained()..model.layout().len());
+    values[behind.clone()].copy_from_slice(&left.1[behind.clone()]);
+    let sum = (&mut values[behind.clone()], left.0.rows);
+    statistics::combine(layout.statistics(), &behind, sum, (&right.1[behind.clone()], right.0.rows));
     Some((left.0 + right.0, values))
 }
 
@@ -139,7 +158,7 @@ fn loss(model: &Model, weights: &[f64], classes: bool) -> f64 {
         .map(|mut batch| {
             let shard = batch.shard;
             workspace.load(&mut batch);
-            workspace.forward(model, weights, Some(Batch { seed: 3, step: 11, shard }));
+            workspace.forward(model, &Flat::new(model, weights), Some(Batch { seed: 3, step: 11, shard }));
             workspace.losses(model).iter().sum::<f64>()
         })
         .sum()
@@ -163,7 +182,7 @@ fn the_gradient_agrees_with_finite_differences() {
             sums = nodes[0].values.clone();
         });
         let scale = sums.iter().fold(0.0f64, |most, sum| most.max(sum.abs()));
-        for place in (0..weights.len()).step_by(3) {
+        for place in (0..model.layout().trained()).step_by(3) {
             let (width, value) = (1e-6, weights[place]);
             weights[place] = value + width;
             let above = loss(&model, &weights, classes);
@@ -176,6 +195,29 @@ fn the_gradient_agrees_with_finite_differences() {
                 "{kind:?} {place}: {} {difference}",
                 sums[place]
             );
+        }
+    }
+}
+
+/// Whatever the shards, the step's statistics are those of all rows at once.
+#[test]
+fn statistics_are_those_of_the_whole_step() {
+    let batch_norm = Layer::BatchNorm { eps: 1e-5, momentum: 0.1, affine: true };
+    let layers = vec![batch_norm, Layer::Linear { outputs: 4, bias: true, init: Init::Torch }];
+    let spec = spec::Model { loss: Loss::CrossEntropy, layers };
+    let model = Model::new(&spec, &[5], Target::Classes(4)).unwrap();
+    let weights: Vec<f64> = model.initial_parameters(1).into_iter().map(f64::from).collect();
+    // What travels as f32 or bf16 is not what is rounded here.
+    for wire in [Wire::F32, Wire::Bf16] {
+        let (_, summary, values) =
+            gradients(&model, wire, &weights, &[Tree::new(SHARDS).root()], 1).pop().unwrap();
+        let rows: Vec<f64> = microbatches(&model, true).into_iter().flat_map(|batch| batch.values).collect();
+        for (channel, found) in values[model.layout().trained()..].iter().take(5).enumerate() {
+            let own: Vec<f64> = rows.iter().skip(channel).step_by(5).copied().collect();
+            let mean = own.iter().sum::<f64>() / summary.rows as f64;
+            let squares = own.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>();
+            let deviations = values[model.layout().trained() + 5 + channel];
+            assert!((found - mean).abs() < 1e-13 && (deviations - squares).abs() < 1e-12);
         }
     }
 }

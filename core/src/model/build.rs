@@ -1,16 +1,19 @@
 //! From the run file's layers to those that are computed, in the order in which they are computed.
 //!
 //! A picture's channels come first in the data, in the parameters and for the layers that take a row as
-//! it is (flatten, layer_norm); the window layers take them last. Where the two meet, and the picture has
+//! it is (flatten, layer_norm); the window layers and batch_norm take them last. Where the two meet, and the picture has
 //! several channels and pixels, a transpose goes between.
 
 use super::shapes::{self, ShapeError, Target, width};
 use super::{Layer, Model, Operation};
 use crate::layout::Layout;
+use crate::ops::activation::derivative_from_output;
+use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv2d::{Conv2d, Pooled};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
 use crate::run::spec::{self, Activation};
+use crate::statistics::Tracked;
 
 impl Model {
     /// Checks that the layers fit the rows, each other and the loss.
@@ -24,6 +27,7 @@ impl Model {
         let mut builder = Builder {
             layers: Vec::with_capacity(model.layers.len()),
             layout: Layout::default(),
+            tracked: Vec::new(),
             shape: sample.to_vec(),
             before: "the data".to_owned(),
             name: String::new(),
@@ -31,9 +35,12 @@ impl Model {
         };
         builder.layers(&model.layers, "layers")?;
         builder.arrange(Channels::First);
-        let Builder { layers, layout, shape, before, .. } = builder;
+        let Builder { layers, mut layout, tracked, shape, before, .. } = builder;
         if layout.is_empty() {
             return Err(ShapeError::NoParameters);
+        }
+        for (path, tracked) in tracked {
+            layout.track(layers.len(), &path, tracked);
         }
         shapes::check_loss(model.loss, width(&shape), target, before)?;
         Ok(Self { layers, layout, loss: model.loss, inputs: width(sample), outputs: width(&shape) })
@@ -53,6 +60,8 @@ enum Channels {
 struct Builder {
     layers: Vec<Layer>,
     layout: Layout,
+    /// By path: running statistics, which come behind all parameters.
+    tracked: Vec<(String, Tracked)>,
     shape: Vec<usize>,
     channels: Channels,
     /// Who gives them, for errors.
@@ -105,7 +114,7 @@ impl Builder {
                 if bias {
                     self.tensor(path, "bias", &[outputs]);
                 }
-                self.push(Operation::Linear(init), output);
+                self.push(Operation::Linear(init, None), output);
             }
             spec::Layer::Conv2d { channels, window, bias, init } => {
                 self.arrange(Channels::Last);
@@ -124,6 +133,20 @@ impl Builder {
                 self.tensor(path, "bias", &shape);
                 self.push(Operation::LayerNorm(LayerNorm { width: inputs, eps }), output);
             }
+            spec::Layer::BatchNorm { eps, momentum, affine } => {
+                self.arrange(Channels::Last);
+                let channels = shapes::picture(&self.shape).map_or(inputs, |[channels, ..]| channels);
+                if affine {
+                    self.tensor(path, "weight", &[channels]);
+                    self.tensor(path, "bias", &[channels]);
+                }
+                let values = (inputs / channels) as u64;
+                let layer = self.layers.len();
+                let tracked = Tracked { layer, range: 0..2 * channels, values, momentum };
+                let norm = BatchNorm { channels, eps };
+                self.push(Operation::BatchNorm { norm, tracked: self.tracked.len() }, output);
+                self.tracked.push((path.to_owned(), tracked));
+            }
             spec::Layer::MaxPool(window) => self.max_pool(window, output),
             spec::Layer::AvgPool(window) => {
                 self.arrange(Channels::Last);
@@ -140,13 +163,26 @@ impl Builder {
                 self.push(Operation::Flatten, output);
             }
             spec::Layer::Dropout(rate) => self.push(Operation::Dropout(rate), output),
-            spec::Layer::Activation(activation) => self.push(Operation::Activation(activation), output),
+            spec::Layer::Activation(activation) => self.activation(activation, output),
             spec::Layer::Residual(_) => {}
         }
         if self.layout.len() > usize::MAX >> 16 {
             return Err(ShapeError::TooLarge { layer: name.to_owned() });
         }
         Ok(())
+    }
+
+    /// What a linear layer's output alone is needed for is done as it is finished.
+    fn activation(&mut self, activation: Activation, output: Vec<usize>) {
+        match self.layers.last_mut() {
+            Some(layer @ &mut Layer { operation: Operation::Linear(init, None), .. })
+                if derivative_from_output(activation) =>
+            {
+                layer.name = format!("{}, {}", layer.name, self.name);
+                layer.operation = Operation::Linear(init, Some(activation));
+            }
+            _ => self.push(Operation::Activation(activation), output),
+        }
     }
 
     /// relu and max_pool give the same values and gradients in either order, so relu is left for after

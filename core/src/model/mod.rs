@@ -1,20 +1,24 @@
 //! The network: its layers with their shapes, and where their parameters lie in the flat vector.
 
 mod build;
+mod cost;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod weights;
 mod workspace;
 
 use std::ops::Range;
 
 use crate::layout::Layout;
+use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv2d::{Conv2d, Pooled};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
 
 pub use shapes::{ShapeError, Target};
+pub use weights::{Flat, Weights};
 pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 
 /// A network whose shapes fit: the layers and their places in the parameter vector.
@@ -62,13 +66,18 @@ pub struct Cost {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    /// W \[outputs, inputs\]
-    Linear(Init),
+    /// W \[outputs, inputs\], and an activation whose derivative is a function of its output.
+    Linear(Init, Option<Activation>),
     /// W \[outputs, channels, kernel, kernel\]
     Conv2d(Conv2d, Init),
     /// The same, and max_pool at once.
     Pooled(Pooled, Init),
     LayerNorm(LayerNorm),
+    /// Its running statistics are those of the layout with this number.
+    BatchNorm {
+        norm: BatchNorm,
+        tracked: usize,
+    },
     MaxPool(Window),
     AvgPool(Window),
     GlobalAvgPool {
@@ -92,7 +101,7 @@ enum Operation {
 }
 
 impl Model {
-    /// Where each tensor lies in the parameter vector.
+    /// Where each tensor lies in the vector.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -103,15 +112,21 @@ impl Model {
         self.layers.len()
     }
 
-    /// The part of the parameter vector that belongs to a layer; empty if it has none.
+    /// The part of the vector that belongs to a layer; empty if it has no parameters. The number past the
+    /// last layer stands for all running statistics.
     pub fn parameters(&self, layer: usize) -> Range<usize> {
-        self.layers.get(layer).map_or(0..0, |layer| layer.parameters.clone())
+        self.layout.layer(layer)
     }
 
     /// (inputs, outputs) of a linear layer; `None` for other layers.
     pub fn linear(&self, layer: usize) -> Option<(usize, usize)> {
         let layer = self.layers.get(layer)?;
         matches!(layer.operation, Operation::Linear { .. }).then_some((layer.inputs, layer.outputs))
+    }
+
+    /// Values in a row after a layer.
+    pub fn width_after(&self, layer: usize) -> usize {
+        self.layers.get(layer).map_or(0, |layer| layer.outputs)
     }
 
     /// What is minimised.
@@ -156,14 +171,17 @@ impl Model {
         self.layers.iter().position(|layer| !layer.parameters.is_empty()).unwrap_or(self.layers.len())
     }
 
-    /// W(0): each tensor from a random stream of its own.
+    /// W(0): each tensor from a random stream of its own; running means of 0 and variances of 1.
     pub fn initial_parameters(&self, seed: u64) -> Vec<f32> {
         let mut parameters = vec![0.0; self.layout.len()];
+        for tracked in self.layout.statistics() {
+            parameters[tracked.range.clone()][tracked.channels()..].fill(1.0);
+        }
         let mut tensor = 0;
         for layer in self.layers.iter().filter(|layer| !layer.parameters.is_empty()) {
             let (weights, biases) = parameters[layer.parameters.clone()].split_at_mut(layer.weights);
             let (init, fan_in, fan_out) = match layer.operation {
-                Operation::Linear(init) => (init, layer.inputs, layer.outputs),
+                Operation::Linear(init, _) => (init, layer.inputs, layer.outputs),
                 // A weight takes part in as many outputs as there are under the window.
                 Operation::Conv2d(Conv2d { window, outputs }, init)
                 | Operation::Pooled(Pooled { conv: Conv2d { window, outputs }, .. }, init) => {
@@ -190,7 +208,7 @@ impl Layer {
     /// Those of products, for one row.
     fn multiply_adds(&self) -> u64 {
         match self.operation {
-            Operation::Linear(_) => (self.inputs * self.outputs) as u64,
+            Operation::Linear(..) => (self.inputs * self.outputs) as u64,
             Operation::Conv2d(conv, _) | Operation::Pooled(Pooled { conv, .. }, _) => {
                 (conv.window.area() * conv.window.places() * conv.outputs) as u64
             }

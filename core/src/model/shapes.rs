@@ -1,5 +1,6 @@
 //! Whether layers fit the rows, each other and the loss.
 
+use crate::chunks::Limits;
 use crate::run::spec::{Layer, Loss, Window};
 
 /// What a row's target is.
@@ -102,6 +103,18 @@ pub enum ShapeError {
         /// In words.
         target: String,
     },
+    /// More channels than a message has room for.
+    #[error("{layer} normalises at most {most} channels, but {before} gives {shape:?}")]
+    Channels {
+        /// The layer.
+        layer: String,
+        /// The most.
+        most: usize,
+        /// The layer or the data before it.
+        before: String,
+        /// What it gives.
+        shape: Vec<usize>,
+    },
     /// A product or a sum of sizes that no machine can hold.
     #[error("{layer} has more parameters or values than can be counted")]
     TooLarge {
@@ -109,6 +122,9 @@ pub enum ShapeError {
         layer: String,
     },
 }
+
+/// Statistics of one layer travel in one chunk.
+const MOST_CHANNELS: usize = Limits::WIRE.longest / 2;
 
 /// The shape of what a layer gives for rows of `shape`, which come from `before`.
 pub(super) fn output(
@@ -164,6 +180,14 @@ pub(super) fn output(
             output.to_vec()
         }
         Layer::GlobalAvgPool => vec![pixels()?[0], 1, 1],
+        Layer::BatchNorm { .. } => {
+            let channels = if let [features] = *shape { features } else { pixels()?[0] };
+            if channels == 0 || channels > MOST_CHANNELS {
+                let (most, shape) = (MOST_CHANNELS, shape.to_vec());
+                return Err(ShapeError::Channels { layer: name(), most, before: before(), shape });
+            }
+            shape.to_vec()
+        }
         Layer::Flatten => vec![width(shape)],
         Layer::Dropout(_) | Layer::Activation(_) | Layer::LayerNorm { .. } | Layer::Residual(_) => {
             shape.to_vec()
@@ -220,6 +244,7 @@ pub(super) fn name(layer: &Layer) -> String {
         Layer::AvgPool(window) => format!("avg_pool = {}", window.kernel),
         Layer::GlobalAvgPool => "global_avg_pool".to_owned(),
         Layer::LayerNorm { .. } => "layer_norm".to_owned(),
+        Layer::BatchNorm { .. } => "batch_norm".to_owned(),
         Layer::Residual(_) => "residual".to_owned(),
         Layer::Flatten => "flatten".to_owned(),
         Layer::Dropout(rate) => format!("dropout = {rate}"),
@@ -258,7 +283,7 @@ mod tests {
     #[test]
     fn widths_between_layers() {
         let layers = vec![Layer::Flatten, linear(5), Layer::Activation(Activation::Relu), linear(3)];
-        assert_eq!(checked(layers, Loss::CrossEntropy, &[4, 2], Target::Classes(3)), Ok(vec![8, 5, 5, 3]));
+        assert_eq!(checked(layers, Loss::CrossEntropy, &[4, 2], Target::Classes(3)), Ok(vec![8, 5, 3]));
     }
 
     #[test]
@@ -309,6 +334,15 @@ mod tests {
         assert_eq!(
             problem(vec![Layer::GlobalAvgPool, linear(3)], &[2, 6, 6]),
             "layers.1 (linear = 3) takes rows of one dimension, but layers.0 (global_avg_pool) gives [2, 1, 1]: put \"flatten\" between them"
+        );
+        let batch_norm = Layer::BatchNorm { eps: 1e-5, momentum: 0.1, affine: true };
+        assert_eq!(
+            problem(vec![batch_norm.clone()], &[1 << 18]),
+            "layers.0 (batch_norm) normalises at most 131072 channels, but the data gives [262144]"
+        );
+        assert_eq!(
+            problem(vec![batch_norm], &[2, 2, 2, 2]),
+            "layers.0 (batch_norm) takes pictures, [channels, height, width], but the data gives [2, 2, 2, 2]"
         );
         let most = 1 << 24;
         let wide = vec![conv(most, 1, 1, 0), conv(most, 1 << 16, 1, 1 << 16)];

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::run::spec::{self, Layer};
+use crate::statistics;
 
 fn conv(channels: usize, kernel: usize, stride: usize, padding: usize) -> Layer {
     let window = spec::Window { kernel, stride, padding };
@@ -48,6 +49,13 @@ fn everything() -> Model {
 /// Deterministic, of about ±0.7, and the same in Python.
 fn pattern(len: usize, step: usize) -> Vec<f64> {
     (0..len).map(|i| ((i * step) % 97) as f64 / 64.0 - 0.75).collect()
+}
+
+#[track_caller]
+fn close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    let far = found.iter().zip(expected).find(|(a, b)| (*a - *b).abs() > 1e-12 * b.abs().max(1.0));
+    assert_eq!(far, None);
 }
 
 #[test]
@@ -97,12 +105,8 @@ fn logits_and_gradient_are_those_of_pytorch() {
     let labels = Labels::Classes(vec![2, 0]);
     let mut workspace = Workspace::new(&model);
     workspace.load(&mut Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels });
-    workspace.forward(&model, &parameters, None);
-    let close = |found: &[f64], expected: &[f64]| {
-        assert_eq!(found.len(), expected.len());
-        let far = found.iter().zip(expected).find(|(a, b)| (*a - *b).abs() > 1e-12 * b.abs().max(1.0));
-        assert_eq!(far, None);
-    };
+    let weights = Flat::new(&model, &parameters);
+    workspace.forward(&model, &weights, None);
     close(
         workspace.output(),
         &[
@@ -118,7 +122,7 @@ fn logits_and_gradient_are_those_of_pytorch() {
     let mut gradient = vec![0.0; parameters.len()];
     for layer in (0..model.layers()).rev() {
         let sums = &mut gradient[model.parameters(layer)];
-        workspace.backward_layer(&model, layer, &parameters, sums);
+        workspace.backward_layer(&model, layer, weights.layer(layer), sums);
     }
     let some: Vec<f64> = gradient.iter().step_by(61).copied().collect();
     close(
@@ -134,6 +138,153 @@ fn logits_and_gradient_are_those_of_pytorch() {
             0.004414971270826726,
             0.04736024500284308,
             -0.01596805369542709,
+        ],
+    );
+}
+
+/// Between window layers, in a residual block and on features, with and without parameters.
+fn normalised() -> Model {
+    let batch_norm = |affine| Layer::BatchNorm { eps: 1e-5, momentum: 0.1, affine };
+    model(
+        vec![
+            conv(4, 3, 1, 1),
+            batch_norm(true),
+            RELU,
+            Layer::MaxPool(POOL),
+            Layer::Residual(vec![conv(4, 3, 1, 1), batch_norm(false), Layer::Activation(Activation::Gelu)]),
+            Layer::Flatten,
+            linear(5),
+            batch_norm(true),
+            Layer::Activation(Activation::Tanh),
+            linear(3),
+        ],
+        &[2, 6, 4],
+    )
+}
+
+#[test]
+fn running_statistics_come_behind_all_parameters() {
+    let model = normalised();
+    let tensors = model.layout().tensors();
+    let names: Vec<(&str, &[usize])> =
+        tensors.iter().map(|t| (t.name.as_str(), t.shape.as_slice())).skip(10).collect();
+    let expected: [(&str, &[usize]); 8] = [
+        ("layers.9.weight", &[3, 5]),
+        ("layers.9.bias", &[3]),
+        ("layers.1.running_mean", &[4]),
+        ("layers.1.running_var", &[4]),
+        ("layers.4.1.running_mean", &[4]),
+        ("layers.4.1.running_var", &[4]),
+        ("layers.7.running_mean", &[5]),
+        ("layers.7.running_var", &[5]),
+    ];
+    assert_eq!(names, expected);
+    let parameters = model.initial_parameters(1);
+    let behind: Vec<f32> = [4, 4, 5].iter().flat_map(|n| [vec![0.0; *n], vec![1.0; *n]].concat()).collect();
+    assert_eq!(parameters[model.layout().trained()..], behind);
+    assert_eq!(parameters[model.layout().tensors()[2].range.clone()], [1.0; 4]);
+}
+
+// As above, with
+// m = nn.Sequential(
+//     nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+//     Residual(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4, affine=False), nn.GELU()),
+//     nn.Flatten(), nn.Linear(24, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3))
+// and afterwards
+// running = torch.cat([b.flatten() for b in m.buffers() if b.dim()])
+// m.eval()
+// print(running.tolist(), m(pattern(96, 53).reshape(2, 2, 6, 4)).flatten().tolist())
+#[test]
+fn batch_norm_is_that_of_pytorch() {
+    let model = normalised();
+    let layout = model.layout();
+    let trained = layout.trained();
+    let mut parameters: Vec<f64> = model.initial_parameters(0).into_iter().map(f64::from).collect();
+    parameters[..trained].copy_from_slice(&pattern(trained, 31));
+    let mut workspace = Workspace::new(&model);
+    let labels = Labels::Classes(vec![2, 0]);
+    let batch = Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels };
+    workspace.load(&mut batch.clone());
+    workspace.forward(&model, &Flat::new(&model, &parameters), Some(Batch { seed: 0, step: 0, shard: 0 }));
+    close(
+        workspace.output(),
+        &[
+            -0.7998249063756122,
+            -0.5022406973406426,
+            0.5577054815837017,
+            -1.0625397556627503,
+            0.551397690925723,
+            0.2524918783900065,
+        ],
+    );
+    workspace.loss_and_gradient(&model);
+    let mut gradient = vec![0.0; trained];
+    for layer in (0..model.layers()).rev() {
+        let sums = &mut gradient[model.parameters(layer)];
+        workspace.backward_layer(&model, layer, &parameters[model.parameters(layer)], sums);
+    }
+    let some: Vec<f64> = gradient.iter().step_by(61).copied().collect();
+    close(
+        &some,
+        &[
+            0.00018299122340485752,
+            0.0015119626785993136,
+            0.00040814770811953505,
+            7.285500567381806e-05,
+            0.0018273585173527937,
+            0.0010462349903885108,
+            -0.28261591600805136,
+        ],
+    );
+
+    let behind = trained..layout.len();
+    let mut measured = vec![0.0; behind.len()];
+    workspace.statistics(layout.statistics(), trained, &mut measured);
+    let before = parameters.clone();
+    let running = &mut parameters[behind.clone()];
+    statistics::update(layout.statistics(), &behind, 2, &measured, &before[behind.clone()], running);
+    close(
+        running,
+        &[
+            -0.07538553873697917,
+            -0.01997172037760417,
+            0.02897898356119792,
+            0.06929575602213542,
+            1.0406820639545191,
+            0.9866021321069265,
+            0.9861807388167644,
+            0.9217680597532515,
+            -0.022584786362500844,
+            -0.009415066249906984,
+            -0.061635564990005456,
+            0.0696393088116375,
+            1.1099460864570094,
+            1.2646301330416665,
+            1.1096053719468975,
+            1.1528791046662463,
+            -0.024161561018558864,
+            -0.01935465902394828,
+            -0.1610609159076173,
+            0.001186352017681902,
+            0.005993254012292476,
+            0.900666884864493,
+            0.9289867489062047,
+            0.904814379340479,
+            0.9006496917593299,
+            0.9288727691553273,
+        ],
+    );
+    workspace.load(&mut batch.clone());
+    workspace.forward(&model, &Flat::new(&model, &parameters), None);
+    close(
+        workspace.output(),
+        &[
+            -1.4065357718468114,
+            0.10755521445440586,
+            0.7968317609334337,
+            -1.342181886133623,
+            0.04108178268074744,
+            0.8488560140727364,
         ],
     );
 }

@@ -1,14 +1,15 @@
 //! Forward and backward over one microbatch.
 
 use crate::Float;
-use crate::model::{Layer, Model, Operation};
+use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
-    activation, avg_pool, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool, room,
-    transpose,
+    activation, avg_pool, batch_norm, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool,
+    room, transpose,
 };
 use crate::random::{Purpose, stream};
 use crate::simd;
+use crate::statistics::Tracked;
 
 /// Which microbatch: names its random streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub struct Microbatch<T> {
     pub labels: Labels<T>,
 }
 
-/// dW = dyᵀ x, db = Σ dy over rows.
+/// dW = dyᵀ x
 #[derive(Clone, Copy, Debug)]
 pub struct LinearGradient<'a, T> {
     /// \[rows, outputs\]
@@ -90,7 +91,7 @@ pub struct Workspace<T> {
 
 #[derive(Clone, Debug, Default)]
 struct Kept<T> {
-    /// Dropout's factors, layer_norm's statistics; for a fork, dL/d(output of its join).
+    /// Dropout's factors, a norm's statistics; for a fork, dL/d(output of its join).
     values: Vec<T>,
     /// Where max_pool found its values, also that of a convolution.
     taps: Vec<u32>,
@@ -143,20 +144,39 @@ impl<T: Float> Workspace<T> {
         &self.slots[self.slots.len() - 1]
     }
 
+    /// A layer's output, and its width, right after the layer's forward pass: the next one may take its
+    /// place.
+    pub fn layer_output(&self, model: &Model, index: usize) -> (&[T], usize) {
+        let width = model.width_after(index);
+        (&self.slots[self.outputs[index]][..self.rows * width], width)
+    }
+
+    /// dL/d(what is \[rows, width\]), during the backward pass.
+    pub fn gradient(&self, width: usize) -> &[T] {
+        &self.gradient[..self.rows * width]
+    }
+
     /// What the rows should have given.
     pub fn labels(&self) -> &Labels<T> {
         &self.labels
     }
 
-    /// All layers. Dropout drops only if `training` names the microbatch.
-    pub fn forward(&mut self, model: &Model, parameters: &[T], training: Option<Batch>) {
+    /// All layers. Dropout drops, and batch_norm normalises by the rows at hand, only if `training` names
+    /// the microbatch.
+    pub fn forward(&mut self, model: &Model, weights: &impl Weights<T>, training: Option<Batch>) {
         for index in 0..model.layers.len() {
-            self.forward_layer(model, index, parameters, training);
+            self.forward_layer(model, index, weights, training);
         }
     }
 
-    /// One layer, from its input's slot to its output's.
-    pub fn forward_layer(&mut self, model: &Model, index: usize, parameters: &[T], training: Option<Batch>) {
+    /// One layer with its parameters, from its input's slot to its output's.
+    pub fn forward_layer(
+        &mut self,
+        model: &Model,
+        index: usize,
+        weights: &impl Weights<T>,
+        training: Option<Batch>,
+    ) {
         let layer = &model.layers[index];
         let to = self.outputs[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
@@ -164,10 +184,11 @@ impl<T: Float> Workspace<T> {
         let (before, after) = self.slots.split_at_mut(to);
         let target = &mut after[0];
         let kept = &mut self.kept[index];
-        let (weight, bias) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, bias) = layer.split(weights.layer(index));
         match layer.operation {
-            Operation::Linear(_) => {
-                linear::forward(weight, bias, &before[from], target, self.rows, layer.inputs, layer.outputs);
+            Operation::Linear(_, activation) => {
+                linear::forward(weight, &before[from], target, self.rows, layer.inputs, layer.outputs);
+                linear::finish(bias, activation, target);
             }
             Operation::Conv2d(conv, _) => {
                 conv2d::forward(&conv, weight, bias, &before[from], target, &mut self.scratch);
@@ -181,6 +202,18 @@ impl<T: Float> Workspace<T> {
                 resize(&mut kept.values, 2 * self.rows);
                 let bias = bias.unwrap_or_default();
                 layer_norm::forward(&norm, weight, bias, &before[from], target, &mut kept.values);
+            }
+            Operation::BatchNorm { norm, tracked } => {
+                let (bias, input) = (bias.unwrap_or_default(), &before[from]);
+                if training.is_some() {
+                    resize(&mut kept.values, 2 * norm.channels);
+                    batch_norm::forward(&norm, weight, bias, input, target, &mut kept.values);
+                } else {
+                    let behind = model.layout.trained();
+                    let tracked = &model.layout.statistics()[tracked];
+                    let running = tracked.split(behind, weights.layer(model.layers()));
+                    batch_norm::evaluate(&norm, weight, bias, running, input, target);
+                }
             }
             Operation::MaxPool(window) => {
                 kept.taps.resize(target.len(), 0);
@@ -242,8 +275,28 @@ impl<T: Float> Workspace<T> {
         &self.losses
     }
 
-    /// What a linear layer's gradient is made of, before its [`Self::backward_layer`]; `None` for other
-    /// layers.
+    /// What the rows are like, after a forward pass in training: overwrites `statistics`, of the length of
+    /// the model's running statistics, from `start` in the vector on.
+    pub fn statistics(&self, tracked: &[Tracked], start: usize, statistics: &mut [T]) {
+        for Tracked { layer, range, .. } in tracked {
+            statistics[range.start - start..range.end - start].copy_from_slice(&self.kept[*layer].values);
+        }
+    }
+
+    /// The first part of a linear layer's backward pass: its activation's, and its bias's sums over
+    /// rows, empty without one. After it, [`Self::linear_gradient`] and [`Self::backward_layer`] without
+    /// sums are the rest.
+    pub fn backward_finish(&mut self, model: &Model, index: usize, bias_sums: &mut [T]) {
+        let layer = &model.layers[index];
+        let Operation::Linear(_, activation) = layer.operation else { return };
+        let output = &self.slots[self.outputs[index]];
+        let gradient = &mut self.gradient[..self.rows * layer.outputs];
+        let bias_sums = Some(bias_sums).filter(|sums| !sums.is_empty());
+        linear::backward_finish(activation, output, gradient, bias_sums);
+    }
+
+    /// What a linear layer's weight gradient is made of, after [`Self::backward_finish`]; `None` for
+    /// other layers.
     pub fn linear_gradient(&self, model: &Model, index: usize) -> Option<LinearGradient<'_, T>> {
         let (inputs, outputs) = model.linear(index)?;
         let from = index.checked_sub(1).map_or(0, |before| self.outputs[before]);
@@ -257,7 +310,7 @@ impl<T: Float> Workspace<T> {
 
     /// One layer, from the last to the first: overwrites `sums`, the layer's part of the gradient (Σ
     /// over rows), and turns dL/d(output) into dL/d(input). Without `sums`, of a linear layer, only the
-    /// latter: see [`Self::linear_gradient`].
+    /// latter: see [`Self::backward_finish`].
     pub fn backward_layer(&mut self, model: &Model, index: usize, parameters: &[T], sums: &mut [T]) {
         let first = model.first_trained();
         if index < first {
@@ -266,7 +319,7 @@ impl<T: Float> Workspace<T> {
         let layer = &model.layers[index];
         let from = if index == 0 { 0 } else { self.outputs[index - 1] };
         let (input, output) = (&self.slots[from], &self.slots[self.outputs[index]]);
-        let (weight, _) = layer.split(&parameters[layer.parameters.clone()]);
+        let (weight, _) = layer.split(parameters);
         let without = sums.is_empty();
         let (weight_sums, bias_sums) = if without { (sums, None) } else { layer.split_mut(sums) };
         let (rows, inputs, outputs) = (self.rows, layer.inputs, layer.outputs);
@@ -275,17 +328,10 @@ impl<T: Float> Workspace<T> {
         let previous = room(&mut self.previous, rows * inputs);
         // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
         let moved = match layer.operation {
-            Operation::Linear(_) => {
+            Operation::Linear(_, activation) => {
                 if !without {
-                    linear::backward_parameters(
-                        gradient,
-                        input,
-                        weight_sums,
-                        bias_sums,
-                        rows,
-                        inputs,
-                        outputs,
-                    );
+                    linear::backward_finish(activation, output, gradient, bias_sums);
+                    linear::backward_weight(gradient, input, weight_sums, rows, inputs, outputs);
                 }
                 if index > first {
                     linear::backward_input(gradient, weight, previous, rows, inputs, outputs);
@@ -309,6 +355,11 @@ impl<T: Float> Workspace<T> {
                 if index > first {
                     layer_norm::backward_input(&norm, weight, input, statistics, gradient);
                 }
+                false
+            }
+            Operation::BatchNorm { norm, .. } => {
+                let sums = bias_sums.map(|bias_sums| (weight_sums, bias_sums));
+                batch_norm::backward(&norm, weight, input, &kept[index].values, gradient, sums);
                 false
             }
             Operation::MaxPool(window) => {
@@ -366,7 +417,9 @@ impl Layer {
     /// those whose output is their input, somebody before or the join.
     fn output_is_read(&self) -> bool {
         match self.operation {
-            Operation::Activation(kind) => activation::derivative_from_output(kind),
+            Operation::Activation(kind) | Operation::Linear(_, Some(kind)) => {
+                activation::derivative_from_output(kind)
+            }
             Operation::Flatten | Operation::Fork => true,
             _ => false,
         }

@@ -5,6 +5,7 @@
 
 pub mod activation;
 pub mod avg_pool;
+pub mod batch_norm;
 pub mod conv2d;
 pub mod dropout;
 pub mod global_avg_pool;

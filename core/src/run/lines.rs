@@ -204,6 +204,11 @@ fn layer(item: &Layer) -> String {
         Layer::AvgPool(window) => format!("{{ avg_pool = {{ {} }} }}", window_values(*window)),
         Layer::GlobalAvgPool => quoted("global_avg_pool"),
         Layer::LayerNorm { eps } => format!("{{ layer_norm = {{ eps = {} }} }}", number(*eps)),
+        Layer::BatchNorm { eps, momentum, affine } => format!(
+            "{{ batch_norm = {{ eps = {}, momentum = {}, affine = {affine} }} }}",
+            number(*eps),
+            number(*momentum)
+        ),
         Layer::Residual(layers) => {
             let layers: Vec<String> = layers.iter().map(layer).collect();
             format!("{{ residual = [{}] }}", layers.join(", "))

@@ -11,13 +11,14 @@ pub(super) const INITS: [(&str, Init); 4] =
 /// More would not be a width but a slip of the pen.
 const MOST_OUTPUTS: u64 = 1 << 24;
 
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "linear",
     "conv2d",
     "max_pool",
     "avg_pool",
     "global_avg_pool",
     "layer_norm",
+    "batch_norm",
     "residual",
     "flatten",
     "dropout",
@@ -83,6 +84,15 @@ fn layer(field: &Field) -> Result<Layer, Problem> {
             let body = Section::body(field, body.as_ref(), &["eps"])?;
             return Ok(Layer::LayerNorm {
                 eps: body.real("eps", 1e-5, "a number above 0", |eps| eps > 0.0)?,
+            });
+        }
+        "batch_norm" => {
+            const MOMENTUM: &str = "a share above 0 and at most 1";
+            let body = Section::body(field, body.as_ref(), &["eps", "momentum", "affine"])?;
+            return Ok(Layer::BatchNorm {
+                eps: body.real("eps", 1e-5, "a number above 0", |eps| eps > 0.0)?,
+                momentum: body.real("momentum", 0.1, MOMENTUM, |share| share > 0.0 && share <= 1.0)?,
+                affine: body.get("affine").map_or(Ok(true), |field| field.bool())?,
             });
         }
         "residual" => {

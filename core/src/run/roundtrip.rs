@@ -39,6 +39,11 @@ fn layers() -> impl Strategy<Value = Layer> {
         pool().prop_map(Layer::AvgPool),
         Just(Layer::GlobalAvgPool),
         (1e-12..1.0).prop_map(|eps| Layer::LayerNorm { eps }),
+        (1e-12..1.0, 1e-9..1.0, any::<bool>()).prop_map(|(eps, momentum, affine)| Layer::BatchNorm {
+            eps,
+            momentum,
+            affine
+        }),
         Just(Layer::Flatten),
         (0.0..1.0).prop_map(Layer::Dropout),
         activation.prop_map(Layer::Activation),

@@ -237,6 +237,16 @@ pub enum Layer {
         /// Added to the variance, 1e-5 by default.
         eps: f64,
     },
+    /// Centres and scales each channel of a picture, or each feature, over the rows of a shard in
+    /// training, by running statistics in an evaluation; then y = w x + b.
+    BatchNorm {
+        /// Added to the variance, 1e-5 by default.
+        eps: f64,
+        /// How much of a step goes into the running statistics, 0.1 by default.
+        momentum: f64,
+        /// Whether w and b are there.
+        affine: bool,
+    },
     /// The input plus what these layers make of it.
     Residual(Vec<Self>),
 }

@@ -1,12 +1,29 @@
 //! How long steps take: benchmarks, not tests.
 //!
 //! Steps are those of real clusters: `lockstep train` on generated rows, timed by its own
-//! `metrics.jsonl`. Beside them stands the floor: the same matrix products alone.
+//! `metrics.jsonl`. Beside them stand the floor, which is the same matrix products alone, and what the
+//! model of the cost predicts.
 
+pub mod arithmetic;
 pub mod case;
 pub mod cluster;
 pub mod floor;
+pub mod machine;
+pub mod network;
+mod rows;
+pub mod shards;
 pub mod startup;
+pub mod steps;
+pub mod wire;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Seconds that the calling thread has computed: what its arithmetic takes of a core, also while others
+/// want the same core. 0 where the system does not tell.
+fn thread_seconds() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(0.0, |time| time.tv_sec() as f64 + 1e-9 * time.tv_nsec() as f64)
+}
 
 /// The middle one; of an even number, the greater of the two in the middle. NaN if there is none.
 pub fn median(mut values: Vec<f64>) -> f64 {

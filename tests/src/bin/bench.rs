@@ -6,33 +6,54 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use lockstep_core::run::spec::Wire;
 use lockstep_core::{blas, run};
-use lockstep_tests::bench::case::{self, CASES, Case};
-use lockstep_tests::bench::{cluster, floor, startup};
+use lockstep_tests::bench::case::{CASES, Case, Settings};
+use lockstep_tests::bench::machine::{self, Costs};
+use lockstep_tests::bench::network::Network;
+use lockstep_tests::bench::steps::{self, Line};
+use lockstep_tests::bench::{shards, startup, wire};
 use serde_json::json;
 
 /// Times starts and steps of local clusters, beside the arithmetic alone on two cores.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Only this case: start, fixed, tab, mlp_small, mlp_mid or mlp_big
+    /// Only this case: start, fixed, tab, mlp_small, mlp_mid, mlp_big or cnn; or one that is not run
+    /// unless named: shards (8 on 2 workers beside 2), bf16 (accuracy and bytes of both wires)
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
     /// Steps that are timed [default: 10 to 100, by case]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
+    /// Times that alternating measurements are repeated; their medians count
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
     /// Shards, 8 by default; "workers": as many as workers times threads
     #[arg(long, value_name = "S", default_value = "8")]
     shards: String,
+    /// How gradients and weights travel: f32 or bf16
+    #[arg(long, value_name = "WIRE", default_value = "f32", value_parser = wire_of)]
+    wire: Wire,
+    /// Workers x threads of the cases
+    #[arg(long, value_name = "WxT", value_delimiter = ',', default_value = "1x1,1x2,2x1,4x1", value_parser = cluster_of)]
+    clusters: Vec<(usize, usize)>,
+    /// Predict no times, which needs runs of its own to learn what a byte costs
+    #[arg(long)]
+    no_prediction: bool,
     /// BLAS kernel of the runs and of the floor [default: the one of a run that names none]
     #[arg(long, value_name = "KERNEL")]
     kernel: Option<String>,
-    /// A JSON object a line: case, workers, threads, shards, batch, ms, floor_ms, sharded_floor_ms
+    /// Run mlp_mid and mlp_big in the network namespaces PREFIX-c, -w1 and -w2: see scripts/bench_network.sh
+    #[arg(long, value_name = "PREFIX", requires = "bandwidth")]
+    namespaces: Option<String>,
+    /// Bytes a second, each way, of the links between them
+    #[arg(long, value_name = "BYTES", requires = "namespaces")]
+    bandwidth: Option<f64>,
+    /// A JSON object a line: case, workers, threads, shards, batch, wire, ms, floor_ms, sharded_floor_ms,
+    /// predicted_ms
     #[arg(long)]
     json: bool,
 }
-
-/// (workers, threads)
-const CLUSTERS: [(usize, usize); 4] = [(1, 1), (1, 2), (2, 1), (4, 1)];
 
 /// OpenBLAS reads its environment when it loads.
 const KERNEL: &str = "OPENBLAS_CORETYPE";
@@ -44,26 +65,31 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let kernel = arguments.kernel.as_deref().unwrap_or(run::default_kernel());
     pin(kernel)?;
+    let folder = tempfile::tempdir()?;
+    let Arguments { steps, json, .. } = arguments;
+    if let Some((prefix, bandwidth)) = arguments.namespaces.clone().zip(arguments.bandwidth) {
+        let network = Network { prefix, bandwidth };
+        let settings = arguments.settings(kernel, 0, 2)?;
+        return network.run(folder.path(), &settings, arguments.case.as_deref(), json);
+    }
+    match arguments.case.as_deref() {
+        Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
+        Some("bf16") => return wire::run(folder.path(), json),
+        _ => {}
+    }
     let wanted = |name: &str| arguments.case.as_deref().is_none_or(|only| only == name);
     let cases: Vec<&Case> = CASES.iter().filter(|case| wanted(case.name)).collect();
     if cases.is_empty() && !wanted("start") && !wanted("fixed") {
         bail!("no such case; see --help");
     }
-    let folder = tempfile::tempdir()?;
-    if wanted("start") && !arguments.json {
+    if wanted("start") && !json {
         start(folder.path())?;
     }
     if wanted("fixed") {
-        fixed(folder.path(), arguments.steps.unwrap_or(1000), arguments.json)?;
+        fixed(folder.path(), steps.unwrap_or(1000), json)?;
     }
-    if !arguments.json && !cases.is_empty() {
-        println!(
-            "{:<10} {:>5} {:>6} {:>7} {:>7} {:>9} {:>9} {:>11} {:>6}",
-            "case", "rows", "shards", "workers", "threads", "ms", "floor ms", "in shards", "ratio"
-        );
-    }
-    for case in cases {
-        steps(case, &arguments, folder.path())?;
+    if !cases.is_empty() {
+        lines(&cases, &arguments, kernel, folder.path())?;
     }
     Ok(())
 }
@@ -90,10 +116,7 @@ fn start(folder: &Path) -> Result<()> {
 }
 
 fn fixed(folder: &Path, steps: usize, json: bool) -> Result<()> {
-    let folder = folder.join("fixed");
-    std::fs::create_dir(&folder)?;
-    case::write_smallest(&folder, steps)?;
-    let ms = cluster::step_ms(&folder, 1, 1)?;
+    let ms = machine::fixed_ms(folder, steps)?;
     if json {
         println!("{}", json!({ "case": "fixed", "workers": 1, "threads": 1, "batch": 1, "ms": ms }));
     } else {
@@ -102,34 +125,51 @@ fn fixed(folder: &Path, steps: usize, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn steps(case: &Case, arguments: &Arguments, folder: &Path) -> Result<()> {
-    let steps = arguments.steps.unwrap_or(case.steps);
-    for (workers, threads) in CLUSTERS {
-        let shards = match arguments.shards.as_str() {
-            "workers" => workers * threads,
-            number => number.parse().context("--shards takes a number or \"workers\"")?,
-        };
-        let folder = folder.join(format!("{}-{workers}-{threads}", case.name));
-        std::fs::create_dir(&folder)?;
-        case.write(&folder, u32::try_from(shards)?, &blas::kernel(), steps)?;
-        // The floor beside each cluster: the machine may have changed its mind in between.
-        let floor_ms = floor::floor_ms(case, 2);
-        let sharded_floor_ms = floor::floor_ms(case, shards);
-        let ms = cluster::step_ms(&folder, workers, threads)?;
-        std::fs::remove_dir_all(&folder)?;
-        let Case { name, batch, .. } = case;
-        if arguments.json {
-            let line = json!({
-                "case": name, "workers": workers, "threads": threads, "shards": shards, "batch": batch,
-                "ms": ms, "floor_ms": floor_ms, "sharded_floor_ms": sharded_floor_ms,
-            });
-            println!("{line}");
-        } else {
+fn lines(cases: &[&'static Case], arguments: &Arguments, kernel: &str, folder: &Path) -> Result<()> {
+    let costs = if arguments.no_prediction { None } else { Some(Costs::measure(folder, kernel)?) };
+    if !arguments.json {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!("load before: {}", load.split(' ').next().unwrap_or_default());
+        if let Some(Costs { byte, fixed }) = costs {
             println!(
-                "{name:<10} {batch:>5} {shards:>6} {workers:>7} {threads:>7} {ms:>9.2} {floor_ms:>9.2} {sharded_floor_ms:>11.2} {:>6.2}",
-                ms / floor_ms
+                "a byte costs {:.2} core-seconds a GB, a step {:.3} ms; kernel {kernel}",
+                1e9 * byte,
+                1e3 * fixed
             );
+        }
+        println!("{}", steps::HEADER);
+    }
+    for case in cases {
+        for (workers, threads) in arguments.clusters.iter().copied() {
+            let steps = arguments.steps.unwrap_or(case.steps);
+            let settings = arguments.settings(kernel, steps, workers * threads)?;
+            let line = Line::measure(case, (workers, threads), &settings, costs, folder)?;
+            if arguments.json { println!("{}", line.json()) } else { println!("{}", line.text()) }
         }
     }
     Ok(())
+}
+
+impl Arguments {
+    fn settings(&self, kernel: &str, steps: usize, threads: usize) -> Result<Settings> {
+        let shards = match self.shards.as_str() {
+            "workers" => threads,
+            number => number.parse().context("--shards takes a number or \"workers\"")?,
+        };
+        Ok(Settings { shards, wire: self.wire, kernel: kernel.to_owned(), steps })
+    }
+}
+
+fn wire_of(text: &str) -> Result<Wire, String> {
+    match text {
+        "f32" => Ok(Wire::F32),
+        "bf16" => Ok(Wire::Bf16),
+        _ => Err("f32 or bf16".into()),
+    }
+}
+
+fn cluster_of(text: &str) -> Result<(usize, usize), String> {
+    let number = |text: &str| text.parse().ok().filter(|number| (1..=1024).contains(number));
+    let both = text.split_once('x').and_then(|(workers, threads)| number(workers).zip(number(threads)));
+    both.ok_or_else(|| "workers x threads such as 2x1".into())
 }

@@ -5,7 +5,7 @@ use lockstep_coordinator::rows::Rows;
 use lockstep_core::digest::Digest;
 use lockstep_core::local::Local;
 use lockstep_core::tensors::{self, Tensor, View};
-use lockstep_core::{blas, run};
+use lockstep_core::{blas, layout, run};
 use lockstep_data::Prepared;
 use lockstep_worker::task::{Task, empty};
 
@@ -46,16 +46,17 @@ impl Oracle {
             local.advance(&mut microbatches);
         }
 
-        let (mut weights, mut moments) = (Vec::new(), Vec::new());
-        for tensor in model.layout().tensors() {
-            let cut = |name: String, values: &[f32]| Tensor {
-                name,
-                shape: tensor.shape.clone(),
-                data: values[tensor.range.clone()].to_vec(),
-            };
-            weights.push(cut(tensor.name.clone(), local.weights()));
+        let cut = |tensor: &layout::Tensor, name: String, values: &[f32]| Tensor {
+            name,
+            shape: tensor.shape.clone(),
+            data: values[tensor.range.clone()].to_vec(),
+        };
+        let (layout, mut moments) = (model.layout(), Vec::new());
+        let weights: Vec<Tensor> =
+            layout.tensors().iter().map(|of| cut(of, of.name.clone(), local.weights())).collect();
+        for tensor in layout.parameters() {
             for (moment, values) in local.optimizer().state() {
-                moments.push(cut(format!("{}.{moment}", tensor.name), values));
+                moments.push(cut(tensor, format!("{}.{moment}", tensor.name), values));
             }
         }
         let digest = digest(step, &weights, &moments);

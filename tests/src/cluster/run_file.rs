@@ -13,6 +13,8 @@ pub struct RunFile {
     pub wire: &'static str,
     /// Whether the gradient is clipped: then the update waits for all of it.
     pub clip: bool,
+    /// `layers`, of which the last gives 10 values.
+    pub layers: &'static str,
     /// `optimizer`
     pub optimizer: &'static str,
     /// `epochs`
@@ -30,6 +32,7 @@ impl Default for RunFile {
             batch: 128,
             wire: "f32",
             clip: false,
+            layers: Self::PLAIN,
             optimizer: "{ adamw = { lr = 3e-3 } }",
             epochs: 2,
             every_steps: 200,
@@ -39,10 +42,22 @@ impl Default for RunFile {
 }
 
 impl RunFile {
-    /// The text, with dropout and a width that no vector register divides.
+    /// With dropout and a width that no vector register divides.
+    const PLAIN: &str = r#"[{ linear = 33 }, "relu", { dropout = 0.2 }, { linear = 10 }]"#;
+
+    /// With running statistics too, also within a residual block.
+    pub const NORMALISED: &str = r#"["batch_norm", { linear = 33 }, { batch_norm = { momentum = 0.2 } }, "relu",
+    { residual = [{ linear = 33 }, { batch_norm = { affine = false } }, "relu", { dropout = 0.2 }] }, { linear = 10 }]"#;
+
+    /// The validation rows.
+    pub fn validation() -> PathBuf {
+        example("digits-test.csv")
+    }
+
+    /// The text.
     pub fn text(&self) -> String {
-        let Self { shards, batch, wire, clip, optimizer, epochs, every_steps, heartbeat_ms } = self;
-        let (train, validation) = (example("digits-train.csv"), example("digits-test.csv"));
+        let Self { shards, batch, wire, clip, layers, optimizer, epochs, every_steps, heartbeat_ms } = self;
+        let (train, validation) = (example("digits-train.csv"), Self::validation());
         let clip = if *clip { "clip_norm = 0.5" } else { "" };
         format!(
             r#"
@@ -52,7 +67,7 @@ data = {{ train = {train:?}, validation = {validation:?}, target = "label" }}
 
 [model]
 loss = "cross_entropy"
-layers = [{{ linear = 33 }}, "relu", {{ dropout = 0.2 }}, {{ linear = 10 }}]
+layers = {layers}
 
 [train]
 epochs = {epochs}

@@ -1,5 +1,7 @@
 //! Tables, IDX files, and rows on their way to a worker.
 
+use std::collections::BTreeMap;
+
 use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation};
 use lockstep_data::{Features, Receiver, Table, Targets};
 
@@ -49,10 +51,12 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
         Column::Numeric { scale: Scale::MinMax, missing: Fill::Stop, indicator: false },
         Column::Numeric { scale: Scale::None, missing: Fill::Constant(1.0), indicator: false },
     ];
-    let columns = ["x", "y"].into_iter().filter(|name| Some(*name) != target.as_deref());
-    let columns = columns
-        .filter_map(|name| mutate.one_in(3).then(|| (name.to_owned(), mutate.one(&kinds).clone())))
-        .collect();
+    let mut columns = BTreeMap::new();
+    for name in ["x", "y"] {
+        if Some(name) != target.as_deref() && mutate.one_in(3) {
+            columns.insert(name.to_owned(), mutate.one(&kinds).clone());
+        }
+    }
     let reading = Reading { header: !mutate.one_in(9), ..Reading::default() };
     let on_bad_row = if mutate.one_in(2) { OnBadRow::Stop } else { OnBadRow::Skip };
     let (in_memory, shuffle_rows) = (1 << 28, 16_384);

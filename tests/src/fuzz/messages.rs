@@ -210,7 +210,8 @@ pub(super) fn session(mutate: &mut Mutate) {
     let model =
         lockstep_core::model::Model::new(&run.model, &[2], lockstep_core::model::Target::Classes(2)).unwrap();
     let wire = if mutate.one_in(2) { Wire::F32 } else { Wire::Bf16 };
-    let mut session = session::Session::new(Chunks::new(model.layout()), wire, mutate.awkward() as u32);
+    let mut session =
+        session::Session::new(&model, Chunks::new(model.layout()), wire, mutate.awkward() as u32);
     for _ in 0..mutate.below(60) {
         let input = match mutate.below(8) {
             0 => session::Input::Done,

@@ -7,7 +7,7 @@ use lockstep_core::run::{differences, parse, to_toml};
 use super::mutate::Mutate;
 use crate::cluster::RunFile;
 
-const WORDS: [&str; 33] = [
+const WORDS: [&str; 35] = [
     "0 ",
     "-1 ",
     "1e308 ",
@@ -29,6 +29,8 @@ const WORDS: [&str; 33] = [
     "flatten = 1, ",
     "\"flatten\", ",
     "{ dropout = 1.0 }, ",
+    "\"batch_norm\", ",
+    "{ batch_norm = { momentum = 0.0, affine = false } }, ",
     "{ linear = { outputs = 3, bias = false, init = \"he\" } }, ",
     "\"huber\" ",
     "\u{0}",

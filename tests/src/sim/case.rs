@@ -5,7 +5,7 @@ use lockstep_core::epoch::{Arrangement, Order, Plan};
 use lockstep_core::gradient::Summary;
 use lockstep_core::local::Local;
 use lockstep_core::metrics::Sums;
-use lockstep_core::model::{Labels, Microbatch, Model, Target, Workspace};
+use lockstep_core::model::{Flat, Labels, Microbatch, Model, Target, Weights, Workspace};
 use lockstep_core::run::{self, spec::Run};
 
 use super::dice::Dice;
@@ -114,7 +114,7 @@ impl Case {
         loop {
             let mut evaluation = Sums::default();
             for piece in 0..self.pieces.len() as u32 {
-                evaluation.add(&self.evaluate(local.weights(), piece).0);
+                evaluation.add(&self.evaluate(&Flat::new(&self.model, local.weights()), piece).0);
             }
             truths.push(Truth {
                 weights: local.weights().to_vec(),
@@ -148,7 +148,7 @@ impl Case {
     }
 
     /// The sums of a piece of the validation rows at exact weights, and which rows they are over.
-    pub(super) fn evaluate(&self, weights: &[f32], piece: u32) -> (Sums, std::ops::Range<u64>) {
+    pub(super) fn evaluate(&self, weights: &impl Weights<f32>, piece: u32) -> (Sums, std::ops::Range<u64>) {
         let range = self.pieces[piece as usize].clone();
         let rows = &self.validation[range.start as usize..range.end as usize];
         let mut workspace = Workspace::new(&self.model);
@@ -196,10 +196,12 @@ fn run_file(
     let hidden = dice.between(1, 6);
     let activation = dice.pick(&["relu", "tanh", "gelu"]).unwrap_or_default();
     let dropout = if dice.chance(50) { "{ dropout = 0.3 }, " } else { "" };
+    let norms = ["", "", "\"batch_norm\", ", "{ batch_norm = { momentum = 0.3, affine = false } }, "];
+    let [start, middle] = [(); 2].map(|()| dice.pick(&norms).unwrap_or_default());
     let first = if dice.chance(80) {
-        format!("{{ linear = {hidden} }}, \"{activation}\", {dropout}")
+        format!("{start}{{ linear = {hidden} }}, {middle}\"{activation}\", {dropout}")
     } else {
-        String::new()
+        start.to_owned()
     };
     let optimizers = [
         "{ sgd = { lr = 0.05 } }",

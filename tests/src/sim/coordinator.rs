@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lockstep_coordinator::cluster::{Input, Output};
 use lockstep_coordinator::machine::Save;
+use lockstep_coordinator::outbox::Outbox;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_proto::Session;
 use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
@@ -143,13 +144,14 @@ impl World {
                 let message = tensors_over_the_wire_down(message)?;
                 self.note(format_args!("▶ {session} {message:?}"));
                 self.queued(session, &message)?;
-                self.to(session, ToHost::Tensors(message));
+                self.queue(session, message);
             }
             Output::Close(session) => {
                 self.note(format_args!("▶ {session} closed"));
                 if let Some(link) = self.network.of_session(session)
                     && !std::mem::replace(&mut self.network.get(link).hub_closed, true)
                 {
+                    while self.pull(link) {}
                     self.send_down(link, ToHost::Eof(Plane::Control));
                     self.send_down(link, ToHost::Eof(Plane::Tensors));
                 }
@@ -188,6 +190,27 @@ impl World {
         self.invariants.outbox.check(connection.queued, self.case.chunks.len())
     }
 
+    /// For a session whose streams are open; the connection takes it when it has room.
+    fn queue(&mut self, session: Session, message: Down) {
+        let Some(link) = self.network.of_session(session) else { return };
+        let connection = self.network.get(link);
+        if !connection.hub_closed {
+            connection.outbox.push(message);
+            let delay = self.dice.millis(0, 20);
+            self.after(delay, Event::Pull(link));
+        }
+    }
+
+    /// Whether something waited.
+    pub(super) fn pull(&mut self, link: Link) -> bool {
+        let message = self.network.get(link).outbox.pop();
+        let waited = message.is_some();
+        if let Some(message) = message {
+            self.send_down(link, ToHost::Tensors(message));
+        }
+        waited
+    }
+
     /// Sends to a session whose streams are open.
     fn to(&mut self, session: Session, message: ToHost) {
         let Some(link) = self.network.of_session(session) else { return };
@@ -215,6 +238,7 @@ impl World {
         let open = self.network.all().filter(|(_, c)| c.life == life && !c.host_gone && !c.hub_closed);
         let open: Vec<Link> = open.map(|(link, _)| link).collect();
         for link in open {
+            self.network.get(link).outbox = Outbox::default();
             if closes {
                 self.send_down(link, ToHost::Eof(Plane::Control));
                 self.send_down(link, ToHost::Eof(Plane::Tensors));

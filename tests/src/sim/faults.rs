@@ -142,7 +142,12 @@ impl World {
                 let Some((host, _)) = self.some_host() else { return Ok(false) };
                 self.kill(host, fault);
             }
-            Fault::KillAll => (0..self.hosts.len()).for_each(|host| self.kill(host, fault)),
+            Fault::KillAll => {
+                if self.hub.cluster.as_ref().is_some_and(|cluster| !cluster.reducer().ledger().untouched()) {
+                    self.tally.count("fault: all lost in the middle of a streamed step");
+                }
+                (0..self.hosts.len()).for_each(|host| self.kill(host, fault));
+            }
             Fault::Join => {
                 self.add_host(Duration::ZERO);
             }

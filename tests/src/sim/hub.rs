@@ -51,13 +51,13 @@ impl Hub {
         let (progress, state) = match newest {
             None => {
                 let weights = case.model.initial_parameters(case.run.seed);
-                let optimizer = Optimizer::new(case.run.train.optimizer, layout.len());
+                let optimizer = Optimizer::new(case.run.train.optimizer, layout.trained());
                 let state = State::new(&case.run, layout, 0, case.total_steps, weights, optimizer);
                 (Progress::default(), state)
             }
             Some((save, snapshot)) => {
                 let step = snapshot.step;
-                let mut optimizer = Optimizer::new(case.run.train.optimizer, layout.len());
+                let mut optimizer = Optimizer::new(case.run.train.optimizer, layout.trained());
                 for ((_, moments), (_, saved)) in optimizer.state_mut().zip(&snapshot.optimizer) {
                     moments.copy_from_slice(saved);
                 }

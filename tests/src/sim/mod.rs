@@ -34,7 +34,14 @@ pub use world::{replay, simulate};
 
 /// The names of everything that a simulation may do wrong: each must happen in some seed.
 pub fn faults() -> Vec<String> {
-    let more = ["nobody for a minute", "more workers than shards", "stopped and resumed", "disk full"];
+    let more = [
+        "nobody for a minute",
+        "more workers than shards",
+        "stopped and resumed",
+        "disk full",
+        "all lost in the middle of a streamed step",
+        "weights that came in the middle of a forward pass",
+    ];
     let all = faults::ALL.iter().map(|fault| format!("{fault:?}"));
     all.chain(more.map(String::from)).map(|fault| format!("fault: {fault}")).collect()
 }

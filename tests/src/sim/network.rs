@@ -7,11 +7,13 @@
 //!      ◀──tensors──
 //! ```
 //!
-//! A cut loses what is in flight, and all that follows, in both directions.
+//! Weights and grants wait at the coordinator until the connection takes them, the most urgent first. A
+//! cut loses what is in flight, and all that follows, in both directions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lockstep_coordinator::outbox::Outbox;
 use lockstep_proto::Session;
 use lockstep_proto::message::{Down, FromWorker, ToWorker, Up};
 
@@ -75,6 +77,8 @@ pub(super) struct Connection {
     pub(super) host_gone: bool,
     /// The coordinator has: what still comes carries the ended session.
     pub(super) hub_closed: bool,
+    /// What the connection has not taken yet.
+    pub(super) outbox: Outbox,
     /// Weights on their way to the worker: (those of steps, exact ones).
     pub(super) queued: (usize, usize),
     /// The newest step whose weights were sent to it.
@@ -107,6 +111,7 @@ impl Network {
             session: None,
             host_gone: false,
             hub_closed: false,
+            outbox: Outbox::default(),
             queued: (0, 0),
             newest: None,
             cut: [false; 2],

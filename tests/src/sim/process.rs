@@ -47,11 +47,17 @@ impl World {
                 let ready = Ready { fingerprint: process.fingerprint, threads: 1 };
                 self.send_up(link, ToHub::Control(FromWorker::Ready(ready)));
             }
+            // The forward pass has come as far as the weights, and waits for more.
+            Errand::Compute(_, job) if job.weights.here() < self.case.model.layers() => {
+                self.tally.count("fault: weights that came in the middle of a forward pass");
+                let delay = self.dice.millis(1, 20);
+                self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
+            }
             Errand::Compute(_, job) => self.compute(host, link, &job)?,
             Errand::Evaluate(_, step, weights, pieces) => {
                 let mut all = Vec::new();
                 for piece in pieces {
-                    let (sums, rows) = self.case.evaluate(&weights, piece);
+                    let (sums, rows) = self.case.evaluate(&*weights, piece);
                     self.invariants.rows.evaluated(step, piece, rows);
                     all.push((piece, sums));
                 }
@@ -125,7 +131,7 @@ impl World {
             ToHost::Control(ToWorker::Accepted) => return Ok(()),
             ToHost::Control(ToWorker::Welcome(welcome)) => {
                 let wire = self.case.run.cluster.wire;
-                let session = Session::new(self.case.chunks.clone(), wire, welcome.window);
+                let session = Session::new(&self.case.model, self.case.chunks.clone(), wire, welcome.window);
                 process.state = State::Inside(link, Box::new(session));
                 for errand in [Errand::Open(link), Errand::Ready(link)] {
                     let delay = self.dice.millis(0, 300);

@@ -10,6 +10,7 @@ use lockstep_coordinator::machine::Save;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_proto::Session;
 use lockstep_proto::message::Gradient;
+use lockstep_worker::arriving::Arriving;
 use lockstep_worker::session::{self, Job};
 
 use super::case::Case;
@@ -25,6 +26,8 @@ use super::trace::{Failure, Tally, Trace};
 pub(super) enum Event {
     ToHub(Link, ToHub),
     ToHost(Link, ToHost),
+    /// The connection takes what is most urgent of what waits for this worker.
+    Pull(Link),
     /// The coordinator, or the worker, finds that a connection is broken.
     HubNotices(Link),
     HostNotices(Link),
@@ -47,7 +50,7 @@ pub(super) enum Errand {
     Open(Link),
     Ready(Link),
     Compute(Link, Job),
-    Evaluate(Link, u64, Arc<Vec<f32>>, Vec<u32>),
+    Evaluate(Link, u64, Arc<Arriving>, Vec<u32>),
     Computed(Link, session::Input),
 }
 
@@ -166,6 +169,10 @@ impl World {
         match event {
             Event::ToHub(link, message) => self.at_hub(link, message),
             Event::ToHost(link, message) => self.at_host(link, message),
+            Event::Pull(link) => {
+                self.pull(link);
+                Ok(())
+            }
             Event::HubNotices(link) => self.broken(link, "connection reset"),
             Event::HostNotices(link) => {
                 self.drop_link(link);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Description;
 use crate::failure::Failure;
-use crate::print::{count, list, table};
+use crate::print::{count, list, size, table};
 use crate::show::words;
 
 /// # Errors
@@ -60,7 +60,8 @@ fn json(model: &ModelFile) -> Value {
         "step": model.step,
         "digest": model.digest,
         "loss": model.run.model.loss.name(),
-        "parameters": model.weights.len(),
+        "parameters": model.model.layout().trained(),
+        "statistics": model.weights.len() - model.model.layout().trained(),
         "encoder": model.encoder,
         "tensors": tensors.map(|tensor| json!({ "name": tensor.name, "shape": tensor.shape })).collect::<Vec<_>>(),
     })
@@ -85,10 +86,10 @@ fn text(path: &Path, model: &ModelFile, more: Vec<(&'static str, String)>) -> St
         ("takes", inputs),
         ("predicts", target),
         ("loss", model.run.model.loss.name().into()),
-        ("parameters", count(model.weights.len() as u64)),
+        ("parameters", size(model.model.layout())),
     ];
     facts.extend(more);
-    let header = ["tensor", "shape", "parameters"].map(String::from).to_vec();
+    let header = ["tensor", "shape", "values"].map(String::from).to_vec();
     let lines = model.model.layout().tensors().iter().map(|tensor| {
         vec![tensor.name.clone(), format!("{:?}", tensor.shape), count(tensor.range.len() as u64)]
     });

@@ -1,14 +1,8 @@
-//! What a step will take on a star of workers, from its arithmetic and its bytes alone.
-//!
-//! ```text
-//! step = forward + max(backward, bytes in the busier direction at the coordinator / bandwidth)
-//! ```
-//!
-//! Gradients leave layer by layer while earlier layers are differentiated, and new weights return chunk
-//! by chunk, so a slow link hides behind backward or backward behind it. Sums, updates, copies and
-//! wake-ups are left out: what a step takes longer is theirs.
+//! What is asked and said of the time of a step; [`lockstep_core::cost`] says how it is predicted.
 
 use lockstep_coordinator::machine::assign;
+use lockstep_core::cost::{self, Machines};
+use lockstep_core::model::Model;
 use lockstep_core::run::spec::Run;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Session;
@@ -20,71 +14,71 @@ pub struct Cluster {
     /// Predict a step's time on so many workers
     #[arg(long, value_name = "N", requires = "flops", value_parser = clap::value_parser!(u32).range(1..=4096))]
     workers: Option<u32>,
-    /// … each computing so many floating-point operations a second, such as 100G
+    /// … each core computing so many floating-point operations a second, such as 100G
     #[arg(long, value_name = "FLOPS", requires = "workers", value_parser = number)]
     flops: Option<f64>,
     /// … the coordinator's link carrying so many bytes a second each way, such as 125M for 1 Gbit/s
     /// [default: no limit]
     #[arg(long, value_name = "BYTES", requires = "workers", value_parser = number)]
     bandwidth: Option<f64>,
+    /// … each worker computing on so many threads
+    #[arg(long, value_name = "K", requires = "workers", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: u32,
+    /// … all of them and the coordinator sharing one machine of so many cores [default: each has its own]
+    #[arg(long, value_name = "C", requires = "workers", value_parser = clap::value_parser!(u32).range(1..))]
+    cores: Option<u32>,
 }
 
 /// Seconds of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Prediction {
     workers: u32,
-    forward: f64,
-    backward: f64,
-    transfer: f64,
+    parts: cost::Prediction,
 }
 
 impl Prediction {
-    /// `None` unless it was asked for. `multiply_adds` of a row: forward, both. `bytes`: up a node, down
-    /// a worker.
-    pub(super) fn of(
-        cluster: Cluster,
-        run: &Run,
-        multiply_adds: (u64, u64),
-        bytes: (u64, u64),
-    ) -> Option<Self> {
+    /// `None` unless it was asked for.
+    pub(super) fn of(cluster: Cluster, run: &Run, model: &Model) -> Option<Self> {
         let (workers, flops) = (cluster.workers?, cluster.flops?);
-        let tree = Tree::new(run.cluster.shards);
         let sessions: Vec<Session> = (1..=workers).map(|number| Session::new(1, number)).collect();
-        let assigned = assign(tree, &sessions);
-        let shards_of = |nodes: &[lockstep_core::tree::Node]| -> u64 {
-            let all = nodes.iter().flat_map(|node| node.shards());
-            all.filter(|shard| *shard < tree.shards()).count() as u64
+        let shares: Vec<_> =
+            assign(Tree::new(run.cluster.shards), &sessions).into_iter().map(|(_, nodes)| nodes).collect();
+        let machines = Machines {
+            flops,
+            values: Machines::VALUES,
+            threads: cluster.threads,
+            bandwidth: cluster.bandwidth,
+            cores: cluster.cores,
+            byte_cost: Machines::BYTE_COST,
+            fixed: Machines::FIXED,
         };
-        let most = assigned.iter().map(|(_, nodes)| shards_of(nodes)).max().unwrap_or(0);
-        let rows = run.train.batch_size as f64 * most as f64 / f64::from(tree.shards());
-        let (forward, both) = multiply_adds;
-        let seconds = |multiply_adds: u64| 2.0 * multiply_adds as f64 * rows / flops;
-        let nodes = assigned.iter().map(|(_, nodes)| nodes.len() as u64).sum::<u64>();
-        let busier = (nodes * bytes.0).max(u64::from(workers) * bytes.1);
-        let transfer = cluster.bandwidth.map_or(0.0, |bandwidth| busier as f64 / bandwidth);
-        Some(Self { workers, forward: seconds(forward), backward: seconds(both - forward), transfer })
-    }
-
-    fn step(self) -> f64 {
-        self.forward + self.backward.max(self.transfer)
+        Some(Self { workers, parts: cost::Prediction::new(run, model, &shares, &machines) })
     }
 
     pub(super) fn text(self) -> String {
         let ms = |seconds: f64| format!("{:.2} ms", seconds * 1e3);
+        let cost::Prediction { forward, backward, transfer, together, fixed } = self.parts;
+        let shared = match together {
+            0.0 => String::new(),
+            together => format!("; all work over the shared cores {}", ms(together)),
+        };
         format!(
-            "{} on {} workers: forward {}, then backward {} beside transfer {}",
-            ms(self.step()),
+            "{} on {} workers: forward {}, then backward {} beside transfer {}{shared}; {} besides",
+            ms(self.parts.step()),
             self.workers,
-            ms(self.forward),
-            ms(self.backward),
-            ms(self.transfer)
+            ms(forward),
+            ms(backward),
+            ms(transfer),
+            ms(fixed)
         )
     }
 
     pub(super) fn json(self) -> Value {
+        let cost::Prediction { forward, backward, transfer, together, fixed } = self.parts;
         json!({
-            "workers": self.workers, "step_seconds": self.step(), "forward_seconds": self.forward,
-            "backward_seconds": self.backward, "transfer_seconds": self.transfer,
+            "workers": self.workers, "step_seconds": self.parts.step(), "forward_seconds": forward,
+            "backward_seconds": backward, "transfer_seconds": transfer, "shared_cores_seconds": together,
+            "fixed_seconds": fixed,
         })
     }
 }
@@ -103,28 +97,6 @@ fn number(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn predicted(shards: u32, cluster: Cluster) -> Option<Prediction> {
-        let text = format!(
-            "[data]\ntrain = \"a.csv\"\ntarget = \"y\"\n[model]\nloss = \"cross_entropy\"\nlayers = [{{ linear = 2 }}]\n\
-             [train]\nbatch_size = 240\n[cluster]\nshards = {shards}\n"
-        );
-        let run = lockstep_core::run::parse(&text, &[]).unwrap();
-        Prediction::of(cluster, &run, (1_000, 3_000), (400, 300))
-    }
-
-    #[test]
-    fn the_slowest_worker_and_the_busier_direction_count() {
-        let cluster = Cluster { workers: Some(3), flops: Some(1e6), bandwidth: Some(1_000.0) };
-        // 8 shards on 3 workers: 2, 3 and 3 of them, in 1, 2 and 2 nodes; 90 rows in the larger parts.
-        let expected = Prediction { workers: 3, forward: 0.18, backward: 0.36, transfer: 2.0 };
-        assert_eq!(predicted(8, cluster), Some(expected));
-        assert_eq!(expected.step(), 2.18);
-        // 6 shards on 3 workers: more goes down than up.
-        let unlimited = Cluster { bandwidth: None, ..cluster };
-        assert_eq!(predicted(6, unlimited).map(Prediction::step), Some(0.16 + 0.32));
-        assert_eq!(predicted(6, Cluster { workers: None, ..cluster }), None);
-    }
 
     #[test]
     fn numbers_have_units() {

@@ -15,7 +15,7 @@ use super::Description;
 use super::prediction::{Cluster, Prediction};
 use crate::coordinate::read_run;
 use crate::failure::Failure;
-use crate::print::{bytes, count, list, table};
+use crate::print::{bytes, count, list, size, table};
 
 /// # Errors
 /// Bad run file or data.
@@ -33,7 +33,7 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
     let (forward, both) = model.multiply_adds();
     let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
     let classes = encoder.labels().map_or(0, <[String]>::len);
-    let prediction = Prediction::of(cluster, &run, (forward, both), (cost.up, cost.down));
+    let prediction = Prediction::of(cluster, &run, &model);
     let json = json!({
         "kind": "run file",
         "name": run.name,
@@ -43,20 +43,20 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         "classes": classes,
         "steps_per_epoch": plan.steps_per_epoch(),
         "steps": assemble::total_steps(&run, &rows),
-        "parameters": model.layout().len(),
+        "parameters": model.layout().trained(),
+        "statistics": model.layout().len() - model.layout().trained(),
         "multiply_adds_a_row": { "forward": forward, "forward_and_backward": both },
         "layers": layers.iter().map(as_json).collect::<Vec<_>>(),
         "bytes_a_step": { "up_a_node": cost.up, "down_a_worker": cost.down },
         "memory": { "worker": cost.worker, "coordinator": cost.coordinator },
         "prediction": prediction.map(Prediction::json),
     });
-    let parameters = model.layout().len() as u64;
     let mut facts = vec![
         ("run", format!("{} ({})", run.name, path.display())),
         ("rows", format!("{} to train on, {} to validate on", count(rows.train.rows()), count(validation))),
         ("a row", format!("{:?}{}", rows.train.shape().sample, classes_text(classes))),
         ("loss", run.model.loss.name().into()),
-        ("parameters", format!("{} ({})", count(parameters), bytes(4 * parameters))),
+        ("parameters", format!("{} ({})", size(model.layout()), bytes(4 * model.layout().len() as u64))),
         ("arithmetic", format!("{} multiply-adds a row, {} with backward", count(forward), count(both))),
         (
             "steps",
@@ -113,9 +113,11 @@ struct Cost {
 
 impl Cost {
     fn of(run: &Run, model: &Model, rows: &Rows) -> Self {
-        let parameters = model.layout().len() as u64;
-        let travelling = parameters * wire::width(run.cluster.wire) as u64;
-        let vector = 4 * parameters;
+        let (trained, all) = (model.layout().trained() as u64, model.layout().len() as u64);
+        // Up, running statistics are never rounded; down they are like everything else.
+        let width = wire::width(run.cluster.wire) as u64;
+        let (up, down) = (trained * width + 4 * (all - trained), all * width);
+        let vector = 4 * all;
         let stored =
             [Some(&rows.train), rows.validation.as_ref()].into_iter().flatten().map(stored).sum::<u64>();
         // Input, every layer's output, and two gradients of the widest.
@@ -127,7 +129,7 @@ impl Cost {
         // Both halves of the weights, the node's gradient and what of it waits to be sent; a layer's
         // gradient in each shard.
         let worker = 3 * vector
-            + travelling
+            + up
             + 4 * largest * u64::from(run.cluster.shards)
             + 4 * values * run.train.batch_size
             + stored;
@@ -135,8 +137,8 @@ impl Cost {
         let clipping = u64::from(run.train.clip_norm.is_some());
         let levels = u64::from(run.cluster.shards.next_power_of_two().trailing_zeros()) + 1;
         // Both halves, the moments and a checkpoint's copy; sums that wait; weights as they are sent.
-        let coordinator = (3 + 2 * moments + clipping + levels) * vector + travelling + stored;
-        Self { up: travelling, down: travelling, worker, coordinator }
+        let coordinator = (3 + 2 * moments + clipping + levels) * vector + down + stored;
+        Self { up, down, worker, coordinator }
     }
 }
 

@@ -3,20 +3,26 @@
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
+use super::Function;
 use crate::Float;
 
 /// 1/√(2π)
 const DENSITY_AT_ZERO: f64 = 0.398_942_280_401_432_7;
 
-#[inline(always)]
-pub(super) fn value<T: Float>(x: T) -> T {
-    x * below(x)
-}
+#[derive(Clone, Copy)]
+pub(super) struct Gelu;
 
-#[inline(always)]
-pub(super) fn backward<T: Float>(x: T, dy: T) -> T {
-    let density = T::from_f64(DENSITY_AT_ZERO) * (T::from_f64(-0.5) * x * x).exp();
-    dy * (below(x) + x * density)
+impl<T: Float> Function<T> for Gelu {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        x * below(x)
+    }
+
+    #[inline(always)]
+    fn backward(self, x: T, dy: T) -> T {
+        let density = T::from_f64(DENSITY_AT_ZERO) * (T::from_f64(-0.5) * x * x).exp();
+        dy * (below(x) + x * density)
+    }
 }
 
 /// Φ

@@ -1,16 +1,22 @@
 //! y = x above zero, slope · x elsewhere; dx = dy or slope · dy, at 0 the latter.
 
+use super::Function;
 use crate::Float;
 
-#[inline(always)]
-pub(super) fn value<T: Float>(slope: T, x: T) -> T {
-    if x > T::zero() { x } else { slope * x }
-}
+/// With its slope.
+#[derive(Clone, Copy)]
+pub(super) struct LeakyRelu<T>(pub(super) T);
 
-/// `side` is anything of the input's sign.
-#[inline(always)]
-pub(super) fn backward<T: Float>(slope: T, side: T, dy: T) -> T {
-    if side > T::zero() { dy } else { slope * dy }
+impl<T: Float> Function<T> for LeakyRelu<T> {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        if x > T::zero() { x } else { self.0 * x }
+    }
+
+    #[inline(always)]
+    fn backward(self, side: T, dy: T) -> T {
+        if side > T::zero() { dy } else { self.0 * dy }
+    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,35 @@
 
 mod gelu;
 mod leaky_relu;
+mod pass;
 mod relu;
 mod sigmoid;
 mod tanh;
 
 pub(super) use sigmoid::value as sigmoid;
 
+use crate::Float;
 use crate::run::spec::Activation;
-use crate::{Float, simd};
+use pass::{Backward, BackwardBiased, Forward, ForwardBiased};
+
+/// What is the same for every element.
+trait Function<T>: Copy {
+    /// f(x)
+    fn value(self, x: T) -> T;
+
+    /// f'(x) dy, of y or of x, as [`derivative_from_output`] says.
+    fn backward(self, side: T, dy: T) -> T;
+}
+
+fn dispatch<T: Float>(kind: Activation, pass: impl pass::Pass<T>) {
+    match kind {
+        Activation::Sigmoid => pass.run(sigmoid::Sigmoid),
+        Activation::Tanh => pass.run(tanh::Tanh),
+        Activation::Relu => pass.run(relu::Relu),
+        Activation::LeakyRelu { slope } => pass.run(leaky_relu::LeakyRelu(T::from_f64(slope))),
+        Activation::Gelu => pass.run(gelu::Gelu),
+    }
+}
 
 /// Overwrites `y` with f(x).
 pub fn forward<T: Float>(kind: Activation, x: &[T], y: &mut [T]) {
@@ -19,36 +40,12 @@ pub fn forward<T: Float>(kind: Activation, x: &[T], y: &mut [T]) {
 
 /// Replaces each x by f(x).
 pub fn forward_in_place<T: Float>(kind: Activation, values: &mut [T]) {
-    match kind {
-        Activation::Sigmoid => each(
-            values,
-            #[inline(always)]
-            |x| sigmoid::value(x),
-        ),
-        Activation::Tanh => each(
-            values,
-            #[inline(always)]
-            |x| tanh::value(x),
-        ),
-        Activation::Relu => each(
-            values,
-            #[inline(always)]
-            |x| relu::value(x),
-        ),
-        Activation::LeakyRelu { slope } => {
-            let slope = T::from_f64(slope);
-            each(
-                values,
-                #[inline(always)]
-                |x| leaky_relu::value(slope, x),
-            );
-        }
-        Activation::Gelu => each(
-            values,
-            #[inline(always)]
-            |x| gelu::value(x),
-        ),
-    }
+    dispatch(kind, Forward { values });
+}
+
+/// Replaces each x of rows as long as `bias` by f(x + its bias).
+pub fn forward_biased<T: Float>(kind: Activation, bias: &[T], values: &mut [T]) {
+    dispatch(kind, ForwardBiased { bias, values });
 }
 
 /// Whether f'(x) is a function of y = f(x), so that x need not be kept.
@@ -64,67 +61,14 @@ pub fn derivative_from_output(kind: Activation) -> bool {
 /// Turns dL/dy into dL/dx in place. `x` is read only if [`derivative_from_output`] is false (it may be
 /// empty otherwise), `y` only if it is true.
 pub fn backward<T: Float>(kind: Activation, x: &[T], y: &[T], dy: &mut [T]) {
-    match kind {
-        Activation::Sigmoid => each_with(
-            y,
-            dy,
-            #[inline(always)]
-            |y, dy| sigmoid::backward(y, dy),
-        ),
-        Activation::Tanh => each_with(
-            y,
-            dy,
-            #[inline(always)]
-            |y, dy| tanh::backward(y, dy),
-        ),
-        Activation::Relu => each_with(
-            y,
-            dy,
-            #[inline(always)]
-            |y, dy| relu::backward(y, dy),
-        ),
-        Activation::LeakyRelu { slope } => {
-            let side = if derivative_from_output(kind) { y } else { x };
-            let slope = T::from_f64(slope);
-            each_with(
-                side,
-                dy,
-                #[inline(always)]
-                |side, dy| leaky_relu::backward(slope, side, dy),
-            );
-        }
-        Activation::Gelu => each_with(
-            x,
-            dy,
-            #[inline(always)]
-            |x, dy| gelu::backward(x, dy),
-        ),
-    }
+    let side = if derivative_from_output(kind) { y } else { x };
+    dispatch(kind, Backward { side, dy });
 }
 
-// Callers pass marked closures: a function's name is not always inlined into the wide copy, and is then
-// many times slower.
-
-fn each<T: Float>(values: &mut [T], f: impl Fn(T) -> T) {
-    simd::wide(
-        #[inline(always)]
-        || {
-            for v in values {
-                *v = f(*v);
-            }
-        },
-    );
-}
-
-fn each_with<T: Float>(with: &[T], dy: &mut [T], f: impl Fn(T, T) -> T) {
-    simd::wide(
-        #[inline(always)]
-        || {
-            for (dy, with) in dy.iter_mut().zip(with) {
-                *dy = f(*with, *dy);
-            }
-        },
-    );
+/// The same where [`derivative_from_output`] is true, and overwrites `db` with the sum over rows of the
+/// same length of dL/dx, in row order.
+pub fn backward_biased<T: Float>(kind: Activation, y: &[T], dy: &mut [T], db: &mut [T]) {
+    dispatch(kind, BackwardBiased { y, dy, db });
 }
 
 #[cfg(test)]

@@ -1,15 +1,21 @@
 //! y = max(x, 0), dx = dy where y > 0; the derivative at 0 is 0. NaN stays NaN.
 
+use super::Function;
 use crate::Float;
 
-#[inline(always)]
-pub(super) fn value<T: Float>(x: T) -> T {
-    if x <= T::zero() { T::zero() } else { x }
-}
+#[derive(Clone, Copy)]
+pub(super) struct Relu;
 
-#[inline(always)]
-pub(super) fn backward<T: Float>(y: T, dy: T) -> T {
-    if y <= T::zero() { T::zero() } else { dy }
+impl<T: Float> Function<T> for Relu {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        if x <= T::zero() { T::zero() } else { x }
+    }
+
+    #[inline(always)]
+    fn backward(self, y: T, dy: T) -> T {
+        if y <= T::zero() { T::zero() } else { dy }
+    }
 }
 
 #[cfg(test)]

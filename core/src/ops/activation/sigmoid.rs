@@ -1,5 +1,6 @@
 //! y = 1/(1 + e⁻ˣ), dx = y (1 - y) dy.
 
+use super::Function;
 use crate::Float;
 
 #[inline(always)]
@@ -7,9 +8,19 @@ pub(crate) fn value<T: Float>(x: T) -> T {
     T::one() / (T::one() + (-x).exp())
 }
 
-#[inline(always)]
-pub(super) fn backward<T: Float>(y: T, dy: T) -> T {
-    dy * (y * (T::one() - y))
+#[derive(Clone, Copy)]
+pub(super) struct Sigmoid;
+
+impl<T: Float> Function<T> for Sigmoid {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        value(x)
+    }
+
+    #[inline(always)]
+    fn backward(self, y: T, dy: T) -> T {
+        dy * (y * (T::one() - y))
+    }
 }
 
 #[cfg(test)]

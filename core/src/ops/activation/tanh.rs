@@ -1,15 +1,21 @@
 //! y = tanh x, dx = (1 - y²) dy.
 
+use super::Function;
 use crate::Float;
 
-#[inline(always)]
-pub(super) fn value<T: Float>(x: T) -> T {
-    x.tanh()
-}
+#[derive(Clone, Copy)]
+pub(super) struct Tanh;
 
-#[inline(always)]
-pub(super) fn backward<T: Float>(y: T, dy: T) -> T {
-    dy * (T::one() - y * y)
+impl<T: Float> Function<T> for Tanh {
+    #[inline(always)]
+    fn value(self, x: T) -> T {
+        x.tanh()
+    }
+
+    #[inline(always)]
+    fn backward(self, y: T, dy: T) -> T {
+        dy * (T::one() - y * y)
+    }
 }
 
 #[cfg(test)]

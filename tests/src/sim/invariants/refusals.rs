@@ -59,8 +59,11 @@ impl Refusals {
 
 fn is_wrong(cluster: &Cluster, case: &Case, gradient: &Gradient) -> bool {
     let tree = Tree::new(case.run.cluster.shards);
-    let encoding = if gradient.node == tree.root() { Wire::F32 } else { case.run.cluster.wire };
-    let len = case.chunks.range(gradient.chunk as usize).map(|range| range.len() * wire::width(encoding));
+    let len = case.chunks.range(gradient.chunk as usize).map(|range| {
+        let exact = gradient.node == tree.root() || range.start >= case.model.layout().trained();
+        let encoding = if exact { Wire::F32 } else { case.run.cluster.wire };
+        range.len() * wire::width(encoding)
+    });
     let (ledger, current) = (cluster.reducer().ledger(), cluster.reducer().step());
     len != Some(gradient.payload.len())
         || !tree.contains(gradient.node)
