@@ -73,7 +73,7 @@ def compare(name):
     encode = make_column_transformer(
         (StandardScaler(), make_column_selector(dtype_include="number")),
         (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")))
-    mlp = (MLPClassifier if classes else MLPRegressor)(layers, max_iter=30, random_state=1)
+    mlp = (MLPClassifier if classes else MLPRegressor)(hidden_layer_sizes=layers, max_iter=30, random_state=1)
     for column in x.columns[[not pd.api.types.is_numeric_dtype(x[c]) for c in x.columns]]:
         kind = pd.CategoricalDtype(sorted(set(x[column]) | set(xt[column])))
         x[column], xt[column] = x[column].astype(kind), xt[column].astype(kind)
