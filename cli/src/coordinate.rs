@@ -11,6 +11,7 @@ use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::rows::Rows;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory};
+use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
@@ -44,6 +45,9 @@ pub struct RunArguments {
     /// Steps between two lines of metrics.jsonl; evaluations and the last step always have one
     #[arg(long, value_name = "STEPS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     record_every: u64,
+    /// Stop after so long with a checkpoint and exit code 75, such as 90s or "1h 30m"; --resume goes on
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    time_limit: Option<Duration>,
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
@@ -58,6 +62,7 @@ pub struct Ready {
     opened: Opened,
     began: Instant,
     record_every: u64,
+    time_limit: Option<Duration>,
 }
 
 /// Reads and checks everything before any worker starts.
@@ -80,9 +85,18 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
-    let identity = Identity { run: &run, encoder: &encoder, model: &model, train: &rows.train.shape() };
+    if let Some((key, metric)) = assemble::foreign_metric(&run, &rows) {
+        let (path, metric) = (arguments.run.display(), metric.name());
+        let text = "the model has no such metric (classes have an accuracy, numbers rmse, mae and r2)";
+        return Err(Failure::bad(format!("{path}: {key}: found {metric:?}; {text}")));
+    }
+    let inputs = assemble::inputs(&run, &rows, &encoder).map_err(Failure::failed)?;
+    let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let train = &rows.train.shape();
+    let identity = Identity { run: &run, encoder: &encoder, model: &model, train, inputs, base: &base };
     let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
-    Ok(Ready { run, rows, model, opened, began, record_every: arguments.record_every })
+    let RunArguments { record_every, time_limit, .. } = *arguments;
+    Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
 }
 
 /// A run file with its overrides.
@@ -114,7 +128,7 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began, record_every } = self;
+        let Self { run, rows, model, opened, began, record_every, time_limit } = self;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
             let text = format!("a damaged checkpoint was put aside: {problem}");
@@ -128,6 +142,7 @@ impl Ready {
         let from = checkpoint.map(|checkpoint| {
             let mut progress = checkpoint.progress;
             progress.saved_step = checkpoint.milestone.then_some(checkpoint.step);
+            progress.best = progress.best.filter(|best| Some(best.metric) == run.checkpoint.best);
             From { progress, weights: checkpoint.weights, optimizer: checkpoint.optimizer }
         });
         let cluster =
@@ -141,7 +156,8 @@ impl Ready {
             Show::new(total_steps, done, run.train.epochs, directory.kind(), listening.workers.is_some());
         let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed, record_every);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
-        let ended = serve(listening, |listener, coordinator| {
+        let until = time_limit.map(|limit| began + limit);
+        let ended = serve(listening, until, |listener, coordinator| {
             coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat)
         })?;
         show.clear();
@@ -153,6 +169,8 @@ impl Ready {
             Outcome::Finished => {}
             Outcome::Stopped => {
                 let path = directory.path().display();
+                let limit = until.is_some_and(|until| Instant::now() >= until);
+                let text = if limit { format!("the time limit is reached: {text}") } else { text };
                 return Err(Failure::unfinished(format!(
                     "{text}; run the same command with --resume to go on (checkpoints are in {path})"
                 )));
@@ -164,6 +182,11 @@ impl Ready {
         let progress = cluster.machine().progress();
         let wall = began.elapsed().as_secs_f64();
         let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
+        if let Some(Err(problem)) =
+            progress.best.and_then(|best| best.step()).map(|step| directory.finish_best(step))
+        {
+            print::note(format!("the best model is lost: {problem}"));
+        }
         directory.finish(&results).map_err(Failure::failed)?;
         report(&results, directory.path(), json)
     }
@@ -184,6 +207,9 @@ fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure
     if let Some(report) = &results.validation {
         rows.push(("validation", words(report)));
     }
+    if let Some(Watch { metric, best: Some(Best { step, value }), .. }) = &results.best {
+        rows.push(("best", format!("{} {value:.4} after step {step}: best.safetensors", metric.name())));
+    }
     rows.push(("workers", format!("{} joined, {} lost", workers.joined, workers.lost)));
     rows.push(("digest", digest.to_string()));
     rows.push(("model", directory.join("model.safetensors").display().to_string()));
@@ -191,7 +217,7 @@ fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure
 }
 
 /// Runs the coordinator on a runtime of its own, with signals and local workers watched.
-fn serve<F, R>(listening: Listening, run: F) -> Result<Ended, Failure>
+fn serve<F, R>(listening: Listening, until: Option<Instant>, run: F) -> Result<Ended, Failure>
 where
     F: FnOnce(tokio::net::TcpListener, Coordinator) -> R,
     R: Future<Output = std::io::Result<Ended>>,
@@ -214,6 +240,13 @@ where
             stop.await;
             signalled.stop().await;
         });
+        if let Some(until) = until {
+            let limited = stopper.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep_until(until.into()).await;
+                limited.stop().await;
+            });
+        }
         tokio::select! {
             ended = run(listener, coordinator) => ended.map_err(system),
             why = watch(workers.as_mut(), &stopper) => Err(Failure::failed(format!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lockstep_coordinator::store::{ModelFile, open_model};
+use lockstep_coordinator::store::{ModelFile, open_best, open_model};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
 use lockstep_core::run::spec::{OnBadRow, Reading, Source};
@@ -29,6 +29,9 @@ pub struct Places {
     /// order; or IDX files: IMAGES,LABELS
     #[arg(value_name = "DATA")]
     pub data: String,
+    /// Take the best model of a run directory (by its checkpoint.best), not the last
+    #[arg(long)]
+    pub best: bool,
 }
 
 impl Places {
@@ -37,7 +40,7 @@ impl Places {
     /// # Errors
     /// There is no such model or data, or they do not fit (78).
     pub fn open(&self, targets: TargetUse) -> Result<Trained, Failure> {
-        let file = open_model(&self.model)?;
+        let file = if self.best { open_best(&self.model)? } else { open_model(&self.model)? };
         let kernel = &file.run.cluster.kernel;
         if environment::pin(kernel).is_err() {
             let here = blas::kernel();

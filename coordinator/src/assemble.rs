@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use lockstep_core::chain::Inputs;
 use lockstep_core::chunks::Chunks;
+use lockstep_core::digest::Digest;
 use lockstep_core::epoch::Plan;
+use lockstep_core::evaluation;
+use lockstep_core::metrics::Metric;
 use lockstep_core::model::{Model, ShapeError, Target};
 use lockstep_core::numerics::PIECE_ROWS;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::{self, spec::Run};
-use lockstep_data::TargetType;
+use lockstep_data::{Encoder, GatherError, TargetType};
 use lockstep_proto::settings::GRANT_WINDOW;
 
 use crate::cluster::Cluster;
-use crate::machine::{Config, Fingerprint, Machine};
+use crate::machine::{Config, Fingerprint, Machine, Watched};
 use crate::progress::Progress;
 use crate::reducer::{Reducer, State};
 use crate::rows::Rows;
@@ -44,13 +48,36 @@ pub struct From {
 /// # Errors
 /// If layers do not fit the rows, each other or the loss.
 pub fn model(run: &Run, rows: &Rows) -> Result<Model, ShapeError> {
-    let shape = rows.train.shape();
-    let target = match shape.targets {
+    Model::new(&run.model, &rows.train.shape().sample, target(rows))
+}
+
+/// What the rows are labelled with.
+pub fn target(rows: &Rows) -> Target {
+    match rows.train.shape().targets {
         TargetType::Classes(classes) => Target::Classes(classes as usize),
         TargetType::Values(width) => Target::Values(width),
         TargetType::Absent => Target::Values(0),
-    };
-    Model::new(&run.model, &shape.sample, target)
+    }
+}
+
+/// What the run's digests follow from.
+///
+/// # Errors
+/// None for any rows that exist.
+pub fn inputs(run: &Run, rows: &Rows, encoder: &Encoder) -> Result<Inputs, GatherError> {
+    let validation = rows.validation.as_ref().map(|table| table.digest().map(Digest::from_bytes));
+    // With the names of columns and classes.
+    let mut train = encoder.to_json().into_bytes();
+    train.extend_from_slice(&rows.train.digest()?);
+    Ok(Inputs::new(run, Digest::of(&train), validation.transpose()?))
+}
+
+/// A metric that the run file names and that its model does not have: its key and its name.
+pub fn foreign_metric(run: &Run, rows: &Rows) -> Option<(&'static str, Metric)> {
+    let kind = evaluation::kind(target(rows));
+    let best = run.checkpoint.best.map(|metric| ("checkpoint.best", metric));
+    let early = run.train.early_stopping.map(|stopping| ("train.early_stopping.metric", stopping.metric));
+    [best, early].into_iter().flatten().find(|(_, metric)| !metric.is_of(kind))
 }
 
 /// Steps of the whole run.
@@ -75,6 +102,12 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
         evaluate_every: run.train.evaluate_every.unwrap_or(plan.steps_per_epoch()).max(1),
         pieces: u32::try_from(pieces).unwrap_or(u32::MAX),
         save_every: run.checkpoint.every_steps.max(1),
+        save_after: run.checkpoint.every_seconds.map(Duration::from_secs),
+        watched: Watched {
+            kind: evaluation::kind(target(rows)),
+            best: run.checkpoint.best,
+            early_stopping: run.train.early_stopping,
+        },
         heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
         numerics: run.cluster.numerics,
         kernel: run.cluster.kernel.clone(),

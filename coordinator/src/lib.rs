@@ -17,5 +17,6 @@ pub mod rows;
 mod run;
 mod service;
 pub mod store;
+pub mod watch;
 
 pub use run::{Coordinator, Stopper};

@@ -4,6 +4,7 @@ use lockstep_core::metrics::Sums;
 use serde::{Deserialize, Serialize};
 
 use crate::reducer::Committed;
+use crate::watch::Watch;
 
 /// How far a run is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,10 @@ pub struct Progress {
     pub evaluation_due: bool,
     /// The newest evaluation.
     pub evaluation: Option<Evaluation>,
+    /// The best evaluation by `checkpoint.best`.
+    pub best: Option<Watch>,
+    /// The best evaluation by `train.early_stopping`.
+    pub patience: Option<Watch>,
     /// The step of the newest checkpoint, if this start wrote or read it.
     #[serde(skip)]
     pub saved_step: Option<u64>,

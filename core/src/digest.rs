@@ -38,6 +38,11 @@ impl Digest {
         Self(hash.finalize().into())
     }
 
+    /// The SHA-256 of bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// Of bytes whose origin is known, such as a message.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -6,6 +6,7 @@
 
 pub mod bf16;
 pub mod blas;
+pub mod chain;
 pub mod chunks;
 pub mod clip;
 pub mod cost;

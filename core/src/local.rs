@@ -1,4 +1,4 @@
-//! A whole run on one thread: what every cluster must equal, bit for bit.
+//! A run in one process: what every cluster must equal, bit for bit.
 //!
 //! It shares with the cluster what computes a shard's gradient and what updates the weights, and
 //! nothing of who does it, when, in which pieces and over which wire.
@@ -31,6 +31,20 @@ impl Local {
         let optimizer = Optimizer::new(run.train.optimizer, model.layout().trained());
         let engine = Engine::new(model, Threads::one());
         Self { run, engine, total_steps, step: 0, weights, optimizer }
+    }
+
+    /// At W(step), as a checkpoint has it.
+    #[must_use]
+    pub fn at(mut self, step: u64, weights: Vec<f32>, optimizer: Optimizer<f32>) -> Self {
+        (self.step, self.weights, self.optimizer) = (step, weights, optimizer);
+        self
+    }
+
+    /// Computes on these threads; no bit depends on them.
+    #[must_use]
+    pub fn on(self, threads: Threads) -> Self {
+        let engine = Engine::new(self.engine.model().clone(), threads);
+        Self { engine, ..self }
     }
 
     /// Steps that are done.

@@ -224,3 +224,105 @@ fn a_directory_in_use_is_refused() {
     assert_eq!(site.end(&mut second).code(), Some(1), "{}", second.errors());
     assert!(second.errors().contains("in use by another coordinator"), "{}", second.errors());
 }
+
+/// Killed while a checkpoint is written, again and again; the record is that of an undisturbed run.
+#[test]
+fn killed_while_a_checkpoint_is_written() {
+    const KILLS: u32 = 8;
+    let mut moments = Moments::new();
+    let run = RunFile { epochs: 60, every_steps: 10, heartbeat_ms: 60_000, ..long() };
+    let digests = |site: &Site| fs::read_to_string(site.run_dir().join("digests.jsonl")).unwrap();
+    let undisturbed = Site::new(&run.text());
+    let (status, train) = undisturbed.trained(&["--workers", "1"]);
+    assert!(status.success(), "{}", train.errors());
+
+    let site = Site::new(&run.text());
+    let (mut inside, mut kills) = (0, 0);
+    let unfinished = |site: &Site| {
+        let entries = fs::read_dir(site.run_dir()).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(".checkpoint-")).count() > 0
+    };
+    while kills < KILLS {
+        let mut train = site.train(&["--resume", "--workers", "1"]);
+        let pid = train.pid();
+        // Each time some checkpoints later, so that the run goes on between two kills.
+        let mut left = 2 + moments.below(3);
+        let mut was = false;
+        let over = site.until("a checkpoint is begun", || {
+            for _ in 0..2000 {
+                let is = unfinished(&site);
+                left -= u64::from(is && !was && left > 0);
+                was = is;
+                if left == 0 || train.ended().is_some() {
+                    return Some(left > 0);
+                }
+                std::thread::sleep(std::time::Duration::from_micros(20));
+            }
+            None
+        });
+        if over {
+            break;
+        }
+        moments.pause(std::time::Duration::from_micros(1500));
+        let workers = workers_of(pid);
+        train.kill();
+        kills += 1;
+        inside += u32::from(unfinished(&site));
+        site.until("no worker is left", || workers.iter().all(|pid| !is_alive(*pid)).then_some(()));
+    }
+    let (status, train) = site.trained(&["--resume", "--workers", "2"]);
+    assert!(status.success(), "{}", train.errors());
+    assert!(inside > 0, "none of {kills} kills met a checkpoint that was being written");
+    assert_eq!(site.results().digest, undisturbed.results().digest);
+    assert_eq!(digests(&site), digests(&undisturbed));
+    each_line_once(&site);
+}
+
+#[test]
+fn a_time_limit_stops_and_a_resume_goes_on() {
+    let run = RunFile { epochs: 150, ..long() };
+    let site = Site::new(&run.text());
+    let mut stops = 0;
+    loop {
+        let (status, train) = site.trained(&["--resume", "--workers", "1", "--time-limit", "1500ms"]);
+        if status.success() {
+            break;
+        }
+        assert_eq!(status.code(), Some(75), "{}", train.errors());
+        assert!(train.errors().contains("the time limit is reached"), "{}", train.errors());
+        stops += 1;
+        if stops == 2 {
+            let (status, train) = site.trained(&["--resume", "--workers", "2"]);
+            assert!(status.success(), "{}", train.errors());
+            break;
+        }
+    }
+    Oracle::new(&site).assert_equal(&site);
+    let (status, refused) = site.trained(&["--time-limit", "soon"]);
+    assert_eq!(status.code(), Some(2), "{}", refused.errors());
+}
+
+/// Evaluations that bring nothing better end the run at the same step on every cluster, with a digest
+/// in the chain, and `verify` computes the same.
+#[test]
+fn patience_ends_a_run_at_the_same_step_everywhere() {
+    let run = RunFile { epochs: 9, every_steps: 10, ..RunFile::default() };
+    // After the first evaluation none is better by so much: the third is the last, after 36 steps.
+    let early = "early_stopping = { patience = 2, min_delta = 9.0 }\n\n[cluster]";
+    let text = run.text().replace("[cluster]", early);
+    let ended = ["1", "3"].map(|workers| {
+        let site = Site::new(&text);
+        let (status, train) = site.trained(&["--workers", workers]);
+        assert!(status.success(), "{}", train.errors());
+        assert_eq!(site.results().steps, 36);
+        let verified = site.command(&["verify", "run"]).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+        // A resume finds nothing to do.
+        let (status, _) = site.trained(&["--resume", "--workers", "1"]);
+        assert!(status.success() && site.results().steps == 36, "{}", site.logs());
+        fs::read_to_string(site.run_dir().join("digests.jsonl")).unwrap()
+    });
+    assert_eq!(ended[0], ended[1]);
+    assert_eq!(ended[0].lines().count(), 4);
+}

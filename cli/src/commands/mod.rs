@@ -6,4 +6,5 @@ pub mod init;
 pub mod inspect;
 pub mod predict;
 pub mod train;
+pub mod verify;
 pub mod worker;

@@ -6,9 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use lockstep_coordinator::assemble;
 use lockstep_coordinator::machine::Save;
 use lockstep_coordinator::progress::{Evaluation, Progress};
 use lockstep_coordinator::reducer::Snapshot;
+use lockstep_coordinator::rows::Rows;
 use lockstep_coordinator::store::{Bytes, Identity, Results, RunDirectory, target_of};
 use lockstep_core::epoch::{Arrangement, Order};
 use lockstep_core::evaluation;
@@ -74,7 +76,10 @@ impl Trained {
 
         let folder = tempfile::tempdir().unwrap();
         let train = data.train.shape();
-        let identity = Identity { run: &run, encoder: &data.encoder, model: &model, train: &train };
+        let rows = Rows { train: data.train.clone(), validation: data.validation.clone() };
+        let inputs = assemble::inputs(&run, &rows, &data.encoder).unwrap();
+        let encoder = &data.encoder;
+        let identity = Identity { run: &run, encoder, model: &model, train: &train, inputs, base };
         let opened = RunDirectory::create_or_resume(&folder.path().join("run"), false, identity).unwrap();
         let evaluation = Some(Evaluation { step: steps, sums });
         let progress = Progress { step: steps, samples, evaluation, ..Progress::default() };

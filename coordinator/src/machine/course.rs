@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Machine, Save, Work, assignment, evaluation, step};
+use super::{Action, Machine, Work, assignment, evaluation, step};
 use crate::notice::Notice;
 use crate::progress::{Evaluation, Record, StepRecord};
 use crate::reducer::Committed;
@@ -22,25 +22,15 @@ impl Machine {
             self.note_waiting(now);
             return self.reassign_evaluation();
         }
-        let last = step >= self.config.total_steps;
-        let finished = last && !self.progress.evaluation_due;
+        let finished = self.nothing_more() && !self.progress.evaluation_due;
         let must = finished || self.stopping;
-        let milestone = step > 0 && (step.is_multiple_of(self.config.save_every) || last);
-        let known = [self.progress.saved_step, self.saving].contains(&Some(step));
-        let due = !known && (self.stopping || milestone && (must || self.not_saved != Some(step)));
-        if self.saving.is_some() && (due || must) {
-            // Checkpoints are written one at a time; other steps go on meanwhile.
+        if !self.save_if_due(now, must) {
             return;
         }
-        if due {
-            self.saving = Some(step);
-            self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
-            if must {
-                return;
-            }
-        }
         if finished {
-            return self.finish(Outcome::Finished, "all steps are done".into());
+            let all = step >= self.config.total_steps;
+            let text = if all { "all steps are done" } else { "evaluations bring nothing better" };
+            return self.finish(Outcome::Finished, text.into());
         }
         if self.stopping {
             return self.finish(Outcome::Stopped, format!("stopped after step {step}"));
@@ -124,31 +114,9 @@ impl Machine {
             let step = self.progress.step;
             self.progress.evaluation_due = false;
             self.progress.evaluation = Some(Evaluation { step, sums });
+            self.watch(step, sums);
             let epoch = self.progress.epoch(self.config.plan.steps_per_epoch());
             self.actions.push_back(Action::Record(Record::Evaluation { step, epoch, sums }));
-            self.boundary(now);
-        }
-    }
-
-    pub(super) fn saved(&mut self, now: Duration, step: u64, result: Result<(), String>) {
-        if self.saving != Some(step) {
-            return;
-        }
-        self.saving = None;
-        match result {
-            Ok(()) => self.progress.saved_step = Some(step),
-            Err(why) => {
-                self.not_saved = Some(step);
-                self.notice(Notice::NotSaved { step, why: why.clone() });
-                let last = self.stopping || step >= self.config.total_steps;
-                // While a step is computed, the one after it can still be written.
-                if last && step == self.progress.step && matches!(self.work, Work::Idle) {
-                    let text = format!("the checkpoint of step {step} could not be written: {why}");
-                    return self.finish(Outcome::Failed, text);
-                }
-            }
-        }
-        if matches!(self.work, Work::Idle) {
             self.boundary(now);
         }
     }

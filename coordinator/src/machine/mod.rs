@@ -20,6 +20,7 @@ mod course;
 mod evaluation;
 mod members;
 mod membership;
+mod saving;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use members::Members;
 
 pub use assignment::assign;
 pub use members::MISSED_HEARTBEATS;
-pub use types::{Action, Config, Event, Fingerprint, Save};
+pub use types::{Action, Config, Event, Fingerprint, Save, Watched};
 
 /// What is being done.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub struct Machine {
     saving: Option<u64>,
     /// The step whose checkpoint failed last: it is not tried again before there is a need.
     not_saved: Option<u64>,
+    /// When a checkpoint was last asked for.
+    saved_at: Duration,
     stopping: bool,
     /// When people were last told that the run waits.
     waiting_since: Option<(Duration, Duration)>,
@@ -87,6 +90,7 @@ impl Machine {
             assigned: BTreeMap::new(),
             saving: None,
             not_saved: None,
+            saved_at: Duration::ZERO,
             stopping: false,
             waiting_since: None,
             step_began: Duration::ZERO,
@@ -145,7 +149,10 @@ impl Machine {
             return;
         }
         match event {
-            Event::Start => self.boundary(now),
+            Event::Start => {
+                self.saved_at = now;
+                self.boundary(now);
+            }
             Event::Hello(session, hello) => self.hello(now, session, hello),
             Event::Ready(session, ready) => self.ready(now, session, ready),
             Event::Tensors(session) => {

@@ -1,5 +1,7 @@
 //! State before, one call, the exact list of actions.
 
+mod saving;
+
 use lockstep_core::gradient::Summary;
 
 use super::*;
@@ -7,7 +9,7 @@ use crate::notice::Open;
 use crate::progress::{Evaluation, Record};
 use crate::reducer::Committed;
 use lockstep_core::epoch::Plan;
-use lockstep_core::metrics::Sums;
+use lockstep_core::metrics::{Kind, Sums};
 use lockstep_core::run::spec::Numerics;
 use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::{Assign, End, Evaluate, Evaluated, Hello, Ready, Refused, Welcome};
@@ -28,6 +30,8 @@ fn config() -> Config {
         evaluate_every: 2,
         pieces: 3,
         save_every: 2,
+        save_after: None,
+        watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
         heartbeat: SECOND,
         numerics: Numerics::Strict,
         kernel: "Haswell".into(),

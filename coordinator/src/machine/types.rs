@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lockstep_core::epoch::Plan;
-use lockstep_core::run::spec::Numerics;
+use lockstep_core::metrics::{Kind, Metric};
+use lockstep_core::run::spec::{EarlyStopping, Numerics};
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
 use lockstep_proto::message::{Evaluated, Hello, Outcome, Ready, ToWorker};
@@ -25,6 +26,10 @@ pub struct Config {
     pub pieces: u32,
     /// Steps between two checkpoints.
     pub save_every: u64,
+    /// Time after which a checkpoint is written between them.
+    pub save_after: Option<Duration>,
+    /// What evaluations decide.
+    pub watched: Watched,
     /// Between two signs of life.
     pub heartbeat: Duration,
     /// Whether workers that compute other bits are refused.
@@ -39,6 +44,17 @@ pub struct Config {
     pub validation: Option<String>,
     /// Chunks of a node that may be sent without a grant.
     pub window: u32,
+}
+
+/// What evaluations decide: which checkpoint is the best, and whether the run ends early.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// What they report.
+    pub kind: Kind,
+    /// `checkpoint.best`
+    pub best: Option<Metric>,
+    /// `train.early_stopping`
+    pub early_stopping: Option<EarlyStopping>,
 }
 
 /// What the run's first worker computed; every later one is compared with it.

@@ -1,8 +1,8 @@
 //! Checkpoints: a folder that appears whole, and is believed only if every byte is what was written.
 //!
 //! ```text
-//! .checkpoint-400.tmp/   each file written and synced, the manifest last
-//!        │ rename, sync the run directory
+//! .checkpoint-400.tmp/   each file written and synced, the manifest last; all read back
+//!        │ digests.jsonl, then rename, sync the run directory
 //! checkpoint-400/        only now are older ones removed
 //! ```
 
@@ -11,7 +11,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use lockstep_core::chain::{Inputs, Link};
 use lockstep_core::digest::Digest;
+use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::{differences, spec};
 use lockstep_core::tensors::{self, View};
@@ -39,6 +41,10 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// What the training rows are.
     pub train: Shape,
+    /// What its digests follow from.
+    pub inputs: Inputs,
+    /// Where the chain of digests is.
+    pub link: Link,
     /// The run, resolved.
     pub run: spec::Run,
     /// Fitted on the training rows.
@@ -54,49 +60,116 @@ pub struct Checkpoint {
 struct State {
     milestone: bool,
     train: Shape,
+    inputs: Inputs,
+    chain: Link,
     progress: Progress,
 }
 
-/// Writes a checkpoint into the run directory; its digest.
-pub(super) fn write(
-    directory: &Path,
+/// A checkpoint that is written and read back, and has no name yet.
+pub(super) struct Filled<'a> {
+    directory: &'a Path,
+    folder: PathBuf,
+    step: u64,
+}
+
+/// Writes a checkpoint of this digest beside its place, and reads it back.
+pub(super) fn fill<'a>(
+    directory: &'a Path,
     stored: &Stored,
     save: &Save,
     snapshot: &Snapshot,
-) -> Result<Digest, StoreError> {
-    let folder = directory.join(format!(".{}{}.tmp", PREFIX, snapshot.step));
-    let written = files::remove_folder(&folder)
-        .and_then(|()| fill(&folder, stored, save, snapshot))
-        .and_then(|digest| place(directory, &folder, snapshot.step).map(|()| digest));
-    if written.is_err() {
-        // Its room is needed; that it cannot be removed either is no news.
-        let _ = fs::remove_dir_all(&folder);
-    }
-    written
+    digest: Digest,
+    chain: Link,
+) -> Result<Filled<'a>, StoreError> {
+    let step = snapshot.step;
+    let folder = directory.join(format!(".{PREFIX}{step}.tmp"));
+    files::remove_folder(&folder)?;
+    let filled = Filled { directory, folder, step };
+    let Stored { run, encoder, layout, train, inputs, .. } = stored;
+    let state = State {
+        milestone: save.milestone,
+        train: train.clone(),
+        inputs: *inputs,
+        chain,
+        progress: save.progress.clone(),
+    };
+    let views = model_file::views(layout, &snapshot.weights);
+    let metadata = model_file::metadata(run, encoder, (step, digest), &views);
+    write_files(&filled.folder, layout, snapshot, &metadata, &state, digest)?;
+    Ok(filled)
 }
 
-fn fill(folder: &Path, stored: &Stored, save: &Save, snapshot: &Snapshot) -> Result<Digest, StoreError> {
-    fs::create_dir(folder).map_err(StoreError::io(folder, "be created"))?;
-    let Stored { run, encoder, layout, train } = stored;
-    let model = model_file::views(layout, &snapshot.weights);
-    let moments: Vec<&str> = snapshot.optimizer.iter().map(|(name, _)| *name).collect();
-    let values: Vec<&[f32]> = snapshot.optimizer.iter().map(|(_, values)| values.as_slice()).collect();
-    let moment_names = moments::names(layout, &moments);
-    let optimizer = moments::views(layout, &moment_names, &values);
-    let digest = Digest::new(snapshot.step, model.iter().chain(&optimizer).copied());
-    let state = State { milestone: save.milestone, train: train.clone(), progress: save.progress.clone() };
-
-    let mut entries = BTreeMap::new();
-    let metadata = model_file::metadata(run, encoder, snapshot.step, digest);
+fn write_files(
+    folder: &Path,
+    layout: &Layout,
+    snapshot: &Snapshot,
+    metadata: &BTreeMap<String, String>,
+    state: &State,
+    digest: Digest,
+) -> Result<(), StoreError> {
+    files::create_folder(folder)?;
+    let tensors = SnapshotTensors::new(layout, snapshot);
     let step = BTreeMap::from([("lockstep.step".to_owned(), snapshot.step.to_string())]);
-    for (name, metadata, views) in [(names::MODEL, metadata, model), (names::OPTIMIZER, step, optimizer)] {
-        entries.insert(name.to_owned(), write_tensors(&folder.join(name), &metadata, &views)?);
+    let mut entries = BTreeMap::new();
+    for (name, metadata, views) in
+        [(names::MODEL, metadata, tensors.model()), (names::OPTIMIZER, &step, tensors.optimizer())]
+    {
+        entries.insert(name.to_owned(), write_tensors(&folder.join(name), metadata, &views)?);
     }
-    entries.insert(names::STATE.to_owned(), write_json(&folder.join(names::STATE), &state)?);
+    entries.insert(names::STATE.to_owned(), write_json(&folder.join(names::STATE), state)?);
     let manifest = Manifest { format: FORMAT, step: snapshot.step, digest, files: entries };
     write_json(&folder.join(names::MANIFEST), &manifest)?;
     files::sync_folder(Some(folder))?;
-    Ok(digest)
+    Manifest::read(folder)?.check(folder)
+}
+
+/// A snapshot's tensors by name.
+pub(super) struct SnapshotTensors<'a> {
+    layout: &'a Layout,
+    snapshot: &'a Snapshot,
+    names: Vec<String>,
+}
+
+impl<'a> SnapshotTensors<'a> {
+    pub(super) fn new(layout: &'a Layout, snapshot: &'a Snapshot) -> Self {
+        let moments: Vec<&str> = snapshot.optimizer.iter().map(|(name, _)| *name).collect();
+        Self { layout, snapshot, names: moments::names(layout, &moments) }
+    }
+
+    fn model(&self) -> Vec<View<'_>> {
+        model_file::views(self.layout, &self.snapshot.weights)
+    }
+
+    fn optimizer(&self) -> Vec<View<'_>> {
+        let values: Vec<&[f32]> =
+            self.snapshot.optimizer.iter().map(|(_, values)| values.as_slice()).collect();
+        moments::views(self.layout, &self.names, &values)
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        Digest::new(self.snapshot.step, self.model().into_iter().chain(self.optimizer()))
+    }
+}
+
+/// The digest of a run at W(step).
+pub fn digest_of(layout: &Layout, snapshot: &Snapshot) -> Digest {
+    SnapshotTensors::new(layout, snapshot).digest()
+}
+
+impl Filled<'_> {
+    /// Gives it its name. One of the same step has the same bits, or was not believed.
+    pub(super) fn place(self) -> Result<(), StoreError> {
+        let name = self.directory.join(format!("{PREFIX}{}", self.step));
+        retire(self.directory, &name)?;
+        files::rename(&self.folder, &name)?;
+        files::sync_folder(Some(self.directory))
+    }
+}
+
+/// Removes what is left of a checkpoint that could not be written: its room is needed.
+pub(super) fn give_up(directory: &Path, step: u64) {
+    // That it cannot be removed either is no news.
+    let _ = files::remove_folder(&directory.join(format!(".{PREFIX}{step}.tmp")));
 }
 
 fn write_tensors(
@@ -120,26 +193,19 @@ fn write_json(path: &Path, content: &impl Serialize) -> Result<super::manifest::
     })
 }
 
-/// Gives a whole folder its name. One of the same step has the same bits, or was not believed.
-fn place(directory: &Path, folder: &Path, step: u64) -> Result<(), StoreError> {
-    let name = directory.join(format!("{PREFIX}{step}"));
-    retire(directory, &name)?;
-    fs::rename(folder, &name).map_err(StoreError::io(&name, "be put in place"))?;
-    files::sync_folder(Some(directory))
-}
-
 /// Removes a checkpoint; one that is half removed has no name that is read.
 fn retire(directory: &Path, checkpoint: &Path) -> Result<(), StoreError> {
     let Some(name) = checkpoint.file_name().filter(|_| checkpoint.is_dir()) else { return Ok(()) };
     let aside = directory.join(format!(".{}.old", name.to_string_lossy()));
     files::remove_folder(&aside)?;
-    fs::rename(checkpoint, &aside).map_err(StoreError::io(checkpoint, "be removed"))?;
+    files::rename(checkpoint, &aside)?;
     files::remove_folder(&aside)
 }
 
-/// Removes all checkpoints but the newest `keep`, and at least one.
-pub(super) fn prune(directory: &Path, keep: usize) -> Result<(), StoreError> {
-    for (_, old) in checkpoints(directory)?.iter().skip(keep.max(1)) {
+/// Removes all checkpoints but the newest `keep`, and at least one; and the best one.
+pub(super) fn prune(directory: &Path, keep: usize, best: Option<u64>) -> Result<(), StoreError> {
+    let all = checkpoints(directory)?;
+    for (_, old) in all.iter().skip(keep.max(1)).filter(|(step, _)| Some(*step) != best) {
         retire(directory, old)?;
     }
     Ok(())
@@ -205,7 +271,8 @@ pub(super) fn newest_of<T>(
     for (step, folder) in checkpoints(directory)? {
         match open(&folder).and_then(|opened| named_rightly(&folder, step).map(|()| opened)) {
             Ok(opened) => return Ok(Newest { accepted: Some((folder, opened)), refused }),
-            Err(error) => refused.push((folder, error)),
+            Err(error) if error.is_damage() => refused.push((folder, error)),
+            Err(error) => return Err(error),
         }
     }
     Ok(Newest { accepted: None, refused })
@@ -254,6 +321,8 @@ pub fn open_checkpoint(folder: &Path) -> Result<Checkpoint, StoreError> {
         milestone: state.milestone,
         progress: Progress { saved_step: Some(manifest.step), ..state.progress },
         train: state.train,
+        inputs: state.inputs,
+        link: state.chain,
         run: model.run,
         encoder: model.encoder,
         weights: model.weights,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use lockstep_core::chain::Inputs;
 use lockstep_core::digest::Digest;
 use lockstep_core::layout::Layout;
 use lockstep_core::metrics::Kind;
@@ -13,10 +14,12 @@ use lockstep_core::run::{differences, parse, to_toml};
 use lockstep_data::{Encoder, Shape};
 use serde_json::Value;
 
-use super::checkpoint::{self, Checkpoint, Newest};
+use super::checkpoint::{self, Checkpoint, Newest, digest_of};
+use super::digests::{Digests, Held};
 use super::environment::{self, Environment};
 use super::error::{Damage, StoreError};
-use super::lines::{self, DigestLine, EvaluationLine, Lines, StepLine};
+use super::lines::{self, EvaluationLine, Lines, StepLine};
+use super::manifest::Manifest;
 use super::results::Results;
 use super::{files, names};
 use crate::machine::{Fingerprint, Save};
@@ -34,6 +37,10 @@ pub struct Identity<'a> {
     pub model: &'a Model,
     /// What the training rows are.
     pub train: &'a Shape,
+    /// What its digests follow from.
+    pub inputs: Inputs,
+    /// The folder from which the run file's relative paths start.
+    pub base: &'a Path,
 }
 
 /// What is stored with every checkpoint.
@@ -43,6 +50,8 @@ pub(super) struct Stored {
     pub(super) encoder: Encoder,
     pub(super) layout: Layout,
     pub(super) train: Shape,
+    pub(super) inputs: Inputs,
+    pub(super) base: PathBuf,
 }
 
 /// A run directory that this process owns until it drops it.
@@ -51,7 +60,7 @@ pub struct RunDirectory {
     path: PathBuf,
     stored: Stored,
     metrics: Lines,
-    digests: Lines,
+    digests: Digests,
     /// Locked, so that no second coordinator writes here.
     _lock: File,
 }
@@ -115,15 +124,20 @@ impl RunDirectory {
         if let Some(checkpoint) = &checkpoint {
             same_rows(path, checkpoint, identity)?;
         }
+        // The process may have ended between a new checkpoint and the removal of an old one.
+        let best = checkpoint.as_ref().and_then(|checkpoint| checkpoint.progress.best?.step());
+        checkpoint::prune(path, identity.run.checkpoint.keep, best)?;
         let fingerprint = environment::fingerprint(path)?;
         let start = count_start(path)?;
-        Environment::here(fingerprint.as_ref()).write(path)?;
+        let Identity { run, encoder, model, train, inputs, base } = identity;
+        Environment::here(fingerprint.as_ref(), inputs, base).write(path)?;
         cut(path, checkpoint.as_ref())?;
+        let held = checkpoint.as_ref().map(|Checkpoint { step, link, .. }| Held { step: *step, link: *link });
+        let digests = Digests::open(path, &inputs, held)?;
         // Last: with it, the directory holds a run.
-        files::replace(&path.join(names::RUN), to_toml(identity.run).as_bytes())?;
+        files::replace(&path.join(names::RUN), to_toml(run).as_bytes())?;
         files::sync_folder(path.parent())?;
 
-        let Identity { run, encoder, model, train } = identity;
         let directory = Self {
             path: path.to_owned(),
             stored: Stored {
@@ -131,15 +145,13 @@ impl RunDirectory {
                 encoder: encoder.clone(),
                 layout: model.layout().clone(),
                 train: train.clone(),
+                inputs,
+                base: base.to_owned(),
             },
             metrics: Lines::open(path.join(names::METRICS))?,
-            digests: Lines::open(path.join(names::DIGESTS))?,
+            digests,
             _lock: lock,
         };
-        if let Some(Checkpoint { step, digest, milestone: true, .. }) = &checkpoint {
-            // The process may have ended between the checkpoint and its line.
-            directory.note_digest(*step, *digest)?;
-        }
         Ok(Opened { directory, start, checkpoint, fingerprint, skipped })
     }
 
@@ -158,7 +170,8 @@ impl RunDirectory {
     /// # Errors
     /// The system refuses.
     pub fn remember(&self, fingerprint: &Fingerprint) -> Result<(), StoreError> {
-        Environment::here(Some(fingerprint)).write(&self.path)
+        let Stored { inputs, base, .. } = &self.stored;
+        Environment::here(Some(fingerprint), *inputs, base).write(&self.path)
     }
 
     /// Appends a line of metrics.
@@ -184,14 +197,29 @@ impl RunDirectory {
     /// # Errors
     /// The system refuses. The checkpoints before are still there, and nothing is half-written.
     pub fn write_checkpoint(&self, save: &Save, snapshot: &Snapshot) -> Result<Digest, StoreError> {
-        let digest = checkpoint::write(&self.path, &self.stored, save, snapshot)?;
+        let digest = digest_of(&self.stored.layout, snapshot);
         if save.milestone {
-            self.digests.append_synced(&DigestLine { step: snapshot.step, digest })?;
+            // Even if the checkpoint fails: the chain has no gaps.
+            self.digests.add(snapshot.step, digest);
         }
-        if let Err(error) = checkpoint::prune(&self.path, self.stored.run.checkpoint.keep) {
+        if let Err(error) = self.write_and_place(save, snapshot, digest) {
+            checkpoint::give_up(&self.path, snapshot.step);
+            return Err(error);
+        }
+        let best = save.progress.best.and_then(|best| best.step());
+        if let Err(error) = checkpoint::prune(&self.path, self.stored.run.checkpoint.keep, best) {
             tracing::warn!("an old checkpoint stays: {error}");
         }
         Ok(digest)
+    }
+
+    /// A checkpoint has its name only when it was read back and all lines of the chain before it are on
+    /// disk: whatever ends the process, a resume finds both.
+    fn write_and_place(&self, save: &Save, snapshot: &Snapshot, digest: Digest) -> Result<(), StoreError> {
+        let link = self.digests.link();
+        let filled = checkpoint::fill(&self.path, &self.stored, save, snapshot, digest, link)?;
+        self.digests.write()?;
+        filled.place()
     }
 
     /// Puts the end beside the checkpoints: the model of the checkpoint of the last step, which must be
@@ -200,27 +228,31 @@ impl RunDirectory {
     /// # Errors
     /// The checkpoint cannot be read, or the system refuses.
     pub fn finish(&self, results: &Results) -> Result<(), StoreError> {
-        let last = self.path.join(format!("checkpoint-{}", results.steps)).join(names::MODEL);
-        files::replace_by_copy(&self.path.join(names::MODEL), &last)?;
+        self.copy_model(results.steps, names::MODEL)?;
         let path = self.path.join(names::RESULTS);
         let text =
             serde_json::to_string_pretty(results).map_err(|error| StoreError::damaged(&path, error))?;
         files::replace(&path, (text + "\n").as_bytes())
     }
 
+    /// Puts the best model beside the last one; to be called before [`Self::finish`].
+    ///
+    /// # Errors
+    /// Its checkpoint cannot be read, or the system refuses.
+    pub fn finish_best(&self, best: u64) -> Result<(), StoreError> {
+        self.copy_model(best, names::BEST)
+    }
+
+    fn copy_model(&self, step: u64, name: &str) -> Result<(), StoreError> {
+        let folder = self.path.join(format!("checkpoint-{step}"));
+        let manifest = Manifest::read(&folder)?;
+        let entry = manifest.entry(&folder, names::MODEL)?;
+        files::replace_by_copy(&self.path.join(name), &folder.join(names::MODEL), entry)
+    }
+
     /// What evaluations report.
     pub fn kind(&self) -> Kind {
         if self.stored.encoder.labels().is_some() { Kind::Classes } else { Kind::Numbers }
-    }
-
-    fn note_digest(&self, step: u64, digest: Digest) -> Result<(), StoreError> {
-        let noted = files::read_if_there(&self.path.join(names::DIGESTS))?.unwrap_or_default();
-        let of_step =
-            |line: &str| serde_json::from_str(line).is_ok_and(|line: Value| lines::step(&line) == Some(step));
-        if noted.lines().any(of_step) {
-            return Ok(());
-        }
-        self.digests.append_synced(&DigestLine { step, digest })
     }
 }
 
@@ -242,7 +274,7 @@ fn newest(path: &Path, run: &Run) -> Result<(Option<Checkpoint>, Vec<StoreError>
         let mut aside = OsString::from(&folder);
         aside.push(".damaged");
         files::remove_folder(Path::new(&aside))?;
-        fs::rename(&folder, &aside).map_err(StoreError::io(&folder, "be put aside"))?;
+        files::rename(&folder, Path::new(&aside))?;
         skipped.push(error);
     }
     Ok((accepted.map(|(_, checkpoint)| checkpoint), skipped))
@@ -256,6 +288,10 @@ fn same_rows(path: &Path, checkpoint: &Checkpoint, identity: Identity<'_>) -> Re
         )
     } else if checkpoint.encoder != *identity.encoder {
         "their columns, classes, means or deviations are others".into()
+    } else if checkpoint.inputs.train != identity.inputs.train {
+        "their values are others".into()
+    } else if checkpoint.inputs.validation != identity.inputs.validation {
+        "the validation rows are others".into()
     } else {
         return Ok(());
     };
@@ -285,6 +321,5 @@ fn cut(path: &Path, checkpoint: Option<&Checkpoint>) -> Result<(), StoreError> {
         }
         _ => true,
     };
-    lines::cut(&path.join(names::METRICS), |line| !past(line))?;
-    lines::cut(&path.join(names::DIGESTS), |line| !past(line))
+    lines::cut(&path.join(names::METRICS), |line| !past(line))
 }

@@ -1,7 +1,8 @@
 //! `env.json`: under what a run computes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use lockstep_core::chain::Inputs;
 use lockstep_core::{blas, numerics};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ pub struct Environment {
     pub numerics: String,
     /// What every worker is compared with; none before the first.
     pub fingerprint: Option<StoredFingerprint>,
+    /// What the run's digests follow from: run file and rows.
+    pub inputs: Inputs,
+    /// The folder from which the run file's relative paths start.
+    pub base: PathBuf,
     /// The library that multiplies.
     pub blas: Blas,
     /// Where the coordinator runs.
@@ -51,7 +56,7 @@ pub struct StoredFingerprint {
 
 impl Environment {
     /// Of this process.
-    pub fn here(fingerprint: Option<&Fingerprint>) -> Self {
+    pub fn here(fingerprint: Option<&Fingerprint>, inputs: Inputs, base: &Path) -> Self {
         let host = nix::unistd::gethostname();
         Self {
             lockstep: env!("CARGO_PKG_VERSION").into(),
@@ -60,6 +65,8 @@ impl Environment {
                 numerics: fingerprint.numerics.clone(),
                 hash: hex(&fingerprint.hash),
             }),
+            inputs,
+            base: base.to_owned(),
             blas: Blas { library: blas::library(), kernel: blas::kernel(), threads: blas::threads() },
             host: host.map_or_else(|_| "unknown".into(), |host| host.to_string_lossy().into_owned()),
             system: std::env::consts::OS.into(),
@@ -74,13 +81,21 @@ impl Environment {
     }
 }
 
+/// Under what the run of a directory computes; none before its first start.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_environment(directory: &Path) -> Result<Option<Environment>, StoreError> {
+    let path = directory.join(names::ENVIRONMENT);
+    let Some(text) = files::read_if_there(&path)? else { return Ok(None) };
+    serde_json::from_str(&text).map(Some).map_err(|error| StoreError::damaged(&path, error))
+}
+
 /// The fingerprint that a run directory holds; none before the first worker.
 pub(super) fn fingerprint(directory: &Path) -> Result<Option<Fingerprint>, StoreError> {
     let path = directory.join(names::ENVIRONMENT);
-    let Some(text) = files::read_if_there(&path)? else { return Ok(None) };
-    let stored: Environment =
-        serde_json::from_str(&text).map_err(|error| StoreError::damaged(&path, error))?;
-    let Some(StoredFingerprint { numerics, hash }) = stored.fingerprint else { return Ok(None) };
+    let stored = read_environment(directory)?.and_then(|environment| environment.fingerprint);
+    let Some(StoredFingerprint { numerics, hash }) = stored else { return Ok(None) };
     match bytes(&hash) {
         Some(hash) => Ok(Some(Fingerprint { numerics, hash })),
         None => {

@@ -8,6 +8,7 @@ use lockstep_core::digest::Digest;
 use lockstep_core::model::ShapeError;
 use lockstep_core::run::Problem;
 use lockstep_core::tensors::{ReadError, WriteError};
+use nix::errno::Errno;
 
 /// Something wrong with a run directory, a checkpoint or a model file.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,28 @@ pub enum StoreError {
         /// What was found.
         what: Box<Damage>,
     },
+    /// A checkpoint of another version of Lockstep.
+    #[error(
+        "{}: a checkpoint of format {found}, and this version of lockstep reads format {known}: use the \
+         version that wrote it, or move the checkpoint away",
+        .path.display()
+    )]
+    Version {
+        /// The manifest.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that is read here.
+        known: u32,
+    },
+    /// No best checkpoint.
+    #[error("{}: {why}", .path.display())]
+    NoBest {
+        /// The run directory.
+        path: PathBuf,
+        /// Why there is none.
+        why: &'static str,
+    },
     /// There is nothing to open.
     #[error(
         "{}: there is no model here; expected a run directory, a checkpoint or a .safetensors file",
@@ -102,9 +125,6 @@ pub enum Damage {
         /// What it should have been.
         expected: &'static str,
     },
-    /// A version of the format that is not known.
-    #[error("format {0} is not known to this version of lockstep")]
-    Format(u32),
     /// Not a safetensors file.
     #[error(transparent)]
     NotTensors(#[from] ReadError),
@@ -133,6 +153,14 @@ pub enum Damage {
         /// As the model has it.
         expected: String,
     },
+    /// A model file whose parts are not those that were written together.
+    #[error("its content has changed since it was written (its SHA-256 is {found}, expected {expected})")]
+    Content {
+        /// As read.
+        found: Digest,
+        /// As stored.
+        expected: Digest,
+    },
     /// Model and optimizer are not those of the digest.
     #[error("the tensors' digest is {found}, expected {expected}")]
     Digest {
@@ -140,6 +168,22 @@ pub enum Damage {
         found: Digest,
         /// As stored.
         expected: Digest,
+    },
+    /// A line of the chain of digests was changed, or one before it is missing.
+    #[error(
+        "line {line} does not continue the chain of the lines before it: it was changed, or lines are missing"
+    )]
+    Chain {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The chain of digests is shorter than it was.
+    #[error("it ends after {lines} lines, before those of the checkpoint of step {step}")]
+    ChainEnds {
+        /// Whole lines.
+        lines: usize,
+        /// Of the checkpoint that is to be continued.
+        step: u64,
     },
     /// Two places disagree on the step.
     #[error("found step {found}, expected {expected}")]
@@ -166,8 +210,33 @@ impl StoreError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Taken(_) => 2,
-            Self::Differs { .. } | Self::OtherData { .. } | Self::Damaged { .. } | Self::NoModel(_) => 78,
+            Self::Differs { .. }
+            | Self::OtherData { .. }
+            | Self::Damaged { .. }
+            | Self::Version { .. }
+            | Self::NoBest { .. }
+            | Self::NoModel(_) => 78,
             Self::Busy(_) | Self::Io { .. } | Self::Unwritable { .. } => 1,
+        }
+    }
+
+    /// Whether a checkpoint with it is no checkpoint: an older one may be gone on from. What the system
+    /// refuses for a while, and what another version can read, is not damaged.
+    pub(super) fn is_damage(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => !matches!(
+                source.raw_os_error().map(Errno::from_raw),
+                Some(
+                    Errno::EACCES
+                        | Errno::EPERM
+                        | Errno::EMFILE
+                        | Errno::ENFILE
+                        | Errno::ENOMEM
+                        | Errno::EINTR
+                )
+            ),
+            Self::Damaged { .. } => true,
+            _ => false,
         }
     }
 

@@ -4,7 +4,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use lockstep_core::digest::Digest;
 use lockstep_core::metrics::Report;
 use serde::Serialize;
 use serde_json::Value;
@@ -34,13 +33,6 @@ pub(super) struct EvaluationLine {
     pub(super) validation: Option<Report>,
 }
 
-/// A line of `digests.jsonl`.
-#[derive(Debug, Serialize)]
-pub(super) struct DigestLine {
-    pub(super) step: u64,
-    pub(super) digest: Digest,
-}
-
 /// A file to which whole lines are appended.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -59,12 +51,6 @@ impl Lines {
     /// Appends a line, whole or not at all.
     pub(super) fn append(&self, line: &impl Serialize) -> Result<(), StoreError> {
         self.try_append(line).map_err(StoreError::io(&self.path, "be written"))
-    }
-
-    /// Also waits until all lines are on disk.
-    pub(super) fn append_synced(&self, line: &impl Serialize) -> Result<(), StoreError> {
-        self.append(line)?;
-        self.file.sync_data().map_err(StoreError::io(&self.path, "be written"))
     }
 
     fn try_append(&self, line: &impl Serialize) -> io::Result<()> {

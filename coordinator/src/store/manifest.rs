@@ -30,37 +30,62 @@ pub(super) struct Entry {
 }
 
 /// Version of the layout of a checkpoint.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+
+/// What every version's manifest has.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
 
 impl Manifest {
     pub(super) fn read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(names::MANIFEST);
-        let damaged = |what| StoreError::damaged(&path, what);
-        let manifest: Self =
-            serde_json::from_slice(&files::read(&path)?).map_err(|error| damaged(error.into()))?;
-        if manifest.format != FORMAT {
-            return Err(damaged(Damage::Format(manifest.format)));
+        let damaged = |error: serde_json::Error| StoreError::damaged(&path, error);
+        let bytes = files::read(&path)?;
+        let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if format != FORMAT {
+            return Err(StoreError::Version { path, found: format, known: FORMAT });
         }
-        Ok(manifest)
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    /// Reads all files back: whether they are what was written.
+    pub(super) fn check(&self, folder: &Path) -> Result<(), StoreError> {
+        for (name, entry) in &self.files {
+            let path = folder.join(name);
+            let (bytes, hash) = files::hash(&path)?;
+            entry.compare(bytes, &hash).map_err(|what| StoreError::damaged(&path, what))?;
+        }
+        Ok(())
+    }
+
+    /// What a file is.
+    pub(super) fn entry(&self, folder: &Path, name: &str) -> Result<&Entry, StoreError> {
+        self.files.get(name).ok_or_else(|| {
+            let what =
+                Damage::Tensors { found: "no entry for it in the manifest".into(), expected: "one".into() };
+            StoreError::damaged(&folder.join(name), what)
+        })
     }
 
     /// A file of the folder whose bytes are those that were written.
     pub(super) fn file(&self, folder: &Path, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = folder.join(name);
-        let Some(entry) = self.files.get(name) else {
-            let what =
-                Damage::Tensors { found: "no entry for it in the manifest".into(), expected: "one".into() };
-            return Err(StoreError::damaged(&path, what));
-        };
+        let entry = self.entry(folder, name)?;
         let bytes = files::read(&path)?;
-        let found = bytes.len() as u64;
-        if found != entry.bytes {
-            return Err(StoreError::damaged(&path, Damage::Length { found, expected: entry.bytes }));
-        }
-        if hex(&Sha256::digest(&bytes)) != entry.sha256 {
-            return Err(StoreError::damaged(&path, Damage::Hash));
-        }
+        let hash = hex(&Sha256::digest(&bytes));
+        entry.compare(bytes.len() as u64, &hash).map_err(|what| StoreError::damaged(&path, what))?;
         Ok(bytes)
+    }
+}
+
+impl Entry {
+    pub(super) fn compare(&self, bytes: u64, sha256: &str) -> Result<(), Damage> {
+        if bytes != self.bytes {
+            return Err(Damage::Length { found: bytes, expected: self.bytes });
+        }
+        if sha256 == self.sha256 { Ok(()) } else { Err(Damage::Hash) }
     }
 }
 

@@ -5,9 +5,10 @@
 //! starts                how often a coordinator has started, stored before it is used
 //! env.json              versions, numerics, the first worker's fingerprint, BLAS, host
 //! metrics.jsonl         a line a step and evaluation   ┐ cut back to the checkpoint
-//! digests.jsonl         a line a milestone             ┘ that a resume goes on from
+//! digests.jsonl         a line a milestone, a chain    ┘ that a resume goes on from
 //! checkpoint-<step>/    model.safetensors  optimizer.safetensors  state.json  manifest.json
 //! model.safetensors     the final weights; with run file and encoder, enough to evaluate and predict
+//! best.safetensors      those of the best evaluation, where checkpoint.best names a metric
 //! results.json          the end
 //! lockstep.log
 //! ```
@@ -17,9 +18,12 @@
 //! `checkpoint-<step>.damaged`.
 
 mod checkpoint;
+mod digests;
 mod directory;
 mod environment;
 mod error;
+#[cfg(test)]
+mod fault;
 mod files;
 mod lines;
 mod manifest;
@@ -29,11 +33,12 @@ mod results;
 #[cfg(test)]
 mod tests;
 
-pub use checkpoint::{Checkpoint, checkpoints, open_checkpoint};
+pub use checkpoint::{Checkpoint, checkpoints, digest_of, open_checkpoint};
+pub use digests::{DigestLine, Recorded, read_digests};
 pub use directory::{Identity, Opened, RunDirectory, check};
-pub use environment::Environment;
+pub use environment::{Environment, read_environment};
 pub use error::{Damage, StoreError};
-pub use model_file::{ModelFile, open_model, target_of};
+pub use model_file::{ModelFile, open_best, open_model, target_of};
 pub use results::{Bytes, Results, Trained, Workers};
 
 /// A checkpoint's four files and the run directory's others.
@@ -42,6 +47,7 @@ pub(crate) mod names {
     pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
     pub(crate) const STATE: &str = "state.json";
     pub(crate) const MANIFEST: &str = "manifest.json";
+    pub(crate) const BEST: &str = "best.safetensors";
     pub(crate) const RUN: &str = "run.toml";
     pub(crate) const STARTS: &str = "starts";
     pub(crate) const ENVIRONMENT: &str = "env.json";

@@ -39,6 +39,7 @@ const RUN: &str = "lockstep.run";
 const ENCODER: &str = "lockstep.encoder";
 const STEP: &str = "lockstep.step";
 const DIGEST: &str = "lockstep.digest";
+const CONTENT: &str = "lockstep.content";
 const VERSION: &str = "lockstep.version";
 
 /// What the model's outputs are for rows of this encoder.
@@ -68,22 +69,65 @@ pub fn open_model(path: &Path) -> Result<ModelFile, StoreError> {
     read(&model, &files::read(&model)?)
 }
 
+/// Reads the model of the best evaluation of a run directory, by its `checkpoint.best`.
+///
+/// # Errors
+/// It has none, or it is damaged.
+pub fn open_best(path: &Path) -> Result<ModelFile, StoreError> {
+    let none = |why| StoreError::NoBest { path: path.to_owned(), why };
+    let best = path.join(names::BEST);
+    if best.is_file() {
+        return read(&best, &files::read(&best)?);
+    }
+    if !path.is_dir() || path.join(names::MANIFEST).is_file() {
+        return Err(none("only a run directory has a best model"));
+    }
+    let Some((_, newest)) = newest_of(path, open_checkpoint)?.accepted else {
+        return Err(none("there is no valid checkpoint yet"));
+    };
+    match newest.progress.best.and_then(|best| best.step()) {
+        Some(step) => open_model(&path.join(format!("checkpoint-{step}"))),
+        None => Err(none(
+            "there is no best model: the run file sets no checkpoint.best, or nothing was evaluated yet",
+        )),
+    }
+}
+
 fn no_model(path: &Path) -> StoreError {
     StoreError::NoModel(path.to_owned())
 }
 
 /// The metadata of a model file.
-pub(super) fn metadata(run: &Run, encoder: &Encoder, step: u64, digest: Digest) -> BTreeMap<String, String> {
+pub(super) fn metadata(
+    run: &Run,
+    encoder: &Encoder,
+    (step, digest): (u64, Digest),
+    views: &[View<'_>],
+) -> BTreeMap<String, String> {
+    let (run, encoder) = (to_toml(run), encoder.to_json());
     let entries = [
         // What PyTorch's own readers look for.
         ("format", "pt".into()),
-        (RUN, to_toml(run)),
-        (ENCODER, encoder.to_json()),
+        (CONTENT, content([&run, &encoder], (step, digest), views).to_string()),
+        (RUN, run),
+        (ENCODER, encoder),
         (STEP, step.to_string()),
         (DIGEST, digest.to_string()),
         (VERSION, env!("CARGO_PKG_VERSION").into()),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// SHA-256 of all that a model is: a copy that is damaged anywhere is not believed.
+fn content(texts: [&str; 2], (step, digest): (u64, Digest), views: &[View<'_>]) -> Digest {
+    let mut bytes = Vec::new();
+    for text in texts {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes.extend_from_slice(digest.as_bytes());
+    bytes.extend_from_slice(Digest::new(step, views.iter().copied()).as_bytes());
+    Digest::of(&bytes)
 }
 
 /// Parameters and running statistics by name.
@@ -113,6 +157,12 @@ fn parsed(bytes: &[u8]) -> Result<ModelFile, Damage> {
     let expected =
         model.layout().tensors().iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
     check(&contents.tensors, expected)?;
+    let views: Vec<View<'_>> = contents.tensors.iter().map(Tensor::view).collect();
+    let found = content([text(RUN)?, text(ENCODER)?], (step, digest), &views);
+    let expected = entry(CONTENT, text(CONTENT)?)?;
+    if found != expected {
+        return Err(Damage::Content { found, expected });
+    }
     let weights = contents.tensors.into_iter().flat_map(|tensor| tensor.data).collect();
     Ok(ModelFile { run, encoder, model, weights, step, digest })
 }

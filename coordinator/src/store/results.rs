@@ -6,6 +6,7 @@ use lockstep_core::numerics;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Progress;
+use crate::watch::Watch;
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Results {
     /// Of the newest evaluation; absent without validation rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<Report>,
+    /// The best evaluation by `checkpoint.best`; absent without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best: Option<Watch>,
     /// Over all starts.
     pub workers: Workers,
     /// Of gradients and weights, in this start.
@@ -72,7 +76,7 @@ impl Results {
         wall_seconds: f64,
         bytes: Bytes,
     ) -> Self {
-        let &Progress { step, samples, train_seconds, last_epoch_loss, joined, lost, .. } = progress;
+        let &Progress { step, samples, train_seconds, last_epoch_loss, joined, lost, best, .. } = progress;
         // A run without steps took no time.
         let samples_per_second = if train_seconds > 0.0 { samples as f64 / train_seconds } else { 0.0 };
         Self {
@@ -85,6 +89,7 @@ impl Results {
             samples_per_second,
             train: Trained { loss: last_epoch_loss },
             validation: progress.evaluation.and_then(|evaluation| evaluation.sums.report(kind)),
+            best,
             workers: Workers { joined, lost },
             bytes,
             numerics: numerics::name(),

@@ -3,13 +3,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lockstep_core::chain::{Inputs, Link};
 use lockstep_core::digest::Digest;
 use lockstep_core::metrics::{Kind, Sums};
 use lockstep_core::model::Model;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::parse;
 use lockstep_core::run::spec::Run;
-use lockstep_data::{Code, Encoder, Feature, FeatureType, Inputs, Shape, Target, TargetType};
+use lockstep_data::{Code, Encoder, Feature, FeatureType, Inputs as Columns, Shape, Target, TargetType};
+
+mod crash;
+mod damage;
 
 use super::manifest::Manifest;
 use super::*;
@@ -31,6 +35,8 @@ struct Fixture {
     encoder: Encoder,
     model: Model,
     train: Shape,
+    /// The digest of the training rows.
+    rows: Digest,
 }
 
 impl Fixture {
@@ -43,13 +49,14 @@ impl Fixture {
         let run = parse(RUN, &overrides).unwrap();
         let scale = |column: &str, mean| Feature::standardized(column, mean, 1.0 / 3.0);
         let encoder = Encoder {
-            inputs: Inputs::Columns(vec![scale("a", 0.1), scale("b", -7.0)]),
+            inputs: Columns::Columns(vec![scale("a", 0.1), scale("b", -7.0)]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes".into()] },
         };
         let model = Model::new(&run.model, &encoder.sample(), target_of(&encoder)).unwrap();
         let features = FeatureType::F32;
         let train = Shape { rows: 21, sample: vec![2], features, targets: TargetType::Classes(2) };
-        Self { folder: tempfile::tempdir().unwrap(), run, encoder, model, train }
+        let rows = Digest::of(b"rows");
+        Self { folder: tempfile::tempdir().unwrap(), run, encoder, model, train, rows }
     }
 
     fn path(&self) -> PathBuf {
@@ -61,8 +68,10 @@ impl Fixture {
     }
 
     fn open(&self, resume: bool) -> Result<Opened, StoreError> {
-        let Self { run, encoder, model, train, .. } = self;
-        RunDirectory::create_or_resume(&self.path(), resume, Identity { run, encoder, model, train })
+        let Self { run, encoder, model, train, rows, .. } = self;
+        let inputs = Inputs::new(run, *rows, None);
+        let identity = Identity { run, encoder, model, train, inputs, base: Path::new("/data") };
+        RunDirectory::create_or_resume(&self.path(), resume, identity)
     }
 
     /// Different bits for each step, awkward ones among them.
@@ -230,31 +239,14 @@ fn a_resume_on_other_rows_is_refused() {
     assert_eq!(error.exit_code(), 78);
     assert!(error.to_string().contains("there were 21"), "{error}");
     fixture.train.rows = 21;
-    let Inputs::Columns(features) = &mut fixture.encoder.inputs else { panic!() };
+    fixture.rows = Digest::of(b"other rows of the same shape");
+    let error = fixture.open(true).unwrap_err();
+    assert!(error.to_string().contains("their values are others"), "{error}");
+    fixture.rows = Digest::of(b"rows");
+    let Columns::Columns(features) = &mut fixture.encoder.inputs else { panic!() };
     let Code::Number(number) = &mut features[0].code else { panic!() };
     number.center += 1e-9;
     assert!(matches!(fixture.open(true), Err(StoreError::OtherData { .. })));
-}
-
-/// Every byte of the manifest, and some of all others, each changed in one bit.
-#[test]
-fn no_changed_bit_is_believed() {
-    let fixture = Fixture::new().left_after(&[4]);
-    let folder = fixture.checkpoint(4);
-    for name in [names::MODEL, names::OPTIMIZER, names::STATE, names::MANIFEST] {
-        let path = folder.join(name);
-        let good = fs::read(&path).unwrap();
-        let stride = if name == names::MANIFEST { 1 } else { 11 };
-        for place in (0..good.len()).step_by(stride) {
-            // A line's end at the end of JSON may become another space.
-            let mut bad = good.clone();
-            bad[place] ^= if bad[place] == b'\n' { 0x41 } else { 1 };
-            fs::write(&path, &bad).unwrap();
-            assert!(open_checkpoint(&folder).is_err(), "{name}, byte {place}");
-        }
-        fs::write(&path, &good).unwrap();
-    }
-    assert_eq!(open_checkpoint(&folder).unwrap().step, 4);
 }
 
 #[test]
@@ -295,38 +287,6 @@ fn nothing_valid_begins_afresh() {
     let opened = fixture.open(true).unwrap();
     assert!(opened.checkpoint.is_none() && opened.skipped.len() == 1);
     assert_eq!(fixture.lines(names::DIGESTS), [""; 0]);
-}
-
-/// Two checkpoints' files, each with its right hash, do not make a third.
-#[test]
-fn mixed_checkpoints_are_not_believed() {
-    let fixture = Fixture::new();
-    let opened = fixture.open(false).unwrap();
-    fixture.save(&opened.directory, 2, true);
-    let folder = fixture.checkpoint(2);
-    let first = Manifest::read(&folder).unwrap();
-    let weights = fs::read(folder.join(names::MODEL)).unwrap();
-    let mut other = fixture.snapshot(2);
-    other.weights[0] += 1.0;
-    opened.directory.write_checkpoint(&Save { progress: progress(2), milestone: true }, &other).unwrap();
-    let mut mixed = Manifest::read(&folder).unwrap();
-    assert_ne!(mixed.digest, first.digest);
-    mixed.files.insert(names::MODEL.into(), first.files[names::MODEL].clone());
-    fs::write(folder.join(names::MODEL), weights).unwrap();
-    fs::write(folder.join(names::MANIFEST), serde_json::to_vec(&mixed).unwrap()).unwrap();
-    let error = open_checkpoint(&folder).unwrap_err();
-    assert!(error.to_string().contains("manifest.json: the tensors' digest is"), "{error}");
-    // Nor does one of another run, or of another step.
-    drop(opened);
-    let other = Fixture::with(&["model.layers=[{linear=4},\"relu\",{linear=2}]"]).left_after(&[]);
-    let fixture = Fixture::new().left_after(&[2]);
-    fs::rename(fixture.checkpoint(2), other.checkpoint(2)).unwrap();
-    let error = other.open(true).unwrap().skipped.remove(0).to_string();
-    assert!(error.contains("belongs to another run: model.layers is"), "{error}");
-    let fixture = Fixture::new().left_after(&[2]);
-    fs::rename(fixture.checkpoint(2), fixture.checkpoint(3)).unwrap();
-    let error = fixture.open(true).unwrap().skipped.remove(0).to_string();
-    assert!(error.ends_with("checkpoint-3: found step 2, expected 3"), "{error}");
 }
 
 #[test]
@@ -391,15 +351,41 @@ fn lines_are_cut_back_to_the_checkpoint() {
     fs::remove_dir_all(fixture.checkpoint(6)).unwrap();
     let opened = fixture.open(true).unwrap();
     assert_eq!(fixture.lines(names::METRICS), all[..6]);
-    let line = |step: u64| format!(r#"{{"step":{step},"digest":"{}"}}"#, digests[step as usize / 2 - 1]);
-    assert_eq!(fixture.lines(names::DIGESTS), [line(2), line(4)]);
+    let mut link = Link::first(&Inputs::new(&fixture.run, fixture.rows, None));
+    let mut line = |step: u64| {
+        let digest = digests[step as usize / 2 - 1];
+        link = link.next(step, digest);
+        let chain = serde_json::to_string(&link).unwrap();
+        format!(r#"{{"step":{step},"digest":"{digest}","chain":{chain}}}"#)
+    };
+    let lines = [line(2), line(4)];
+    assert_eq!(fixture.lines(names::DIGESTS), lines);
     opened.directory.record(&step_record(5)).unwrap();
     assert_eq!(fixture.lines(names::METRICS), all[..7]);
-    // The process ended between the checkpoint and its line.
     drop(opened);
-    fs::write(fixture.path().join(names::DIGESTS), line(2) + "\n" + &line(4)[..9]).unwrap();
+    // What was appended after the checkpoint may be torn; what is before it may not be changed.
+    let path = fixture.path().join(names::DIGESTS);
+    fs::write(&path, lines.join("\n") + "\n" + &lines[0][..9]).unwrap();
     fixture.open(true).unwrap();
-    assert_eq!(fixture.lines(names::DIGESTS), [line(2), line(4)]);
+    assert_eq!(fixture.lines(names::DIGESTS), lines);
+    let changed = lines.join("\n").replacen("\"step\":2", "\"step\":1", 1) + "\n";
+    let torn = lines[0].clone() + "\n" + &lines[1][..9];
+    let cases = [
+        (changed, "digests.jsonl: line 1 does not continue the chain"),
+        (torn, "digests.jsonl: line 2 does not continue the chain"),
+        (
+            lines[0].clone() + "\n",
+            "digests.jsonl: it ends after 1 lines, before those of the checkpoint of step 4",
+        ),
+        (lines[1].clone() + "\n", "digests.jsonl: line 1 does not continue the chain"),
+    ];
+    for (text, says) in cases {
+        fs::write(&path, &text).unwrap();
+        let error = fixture.open(true).unwrap_err();
+        assert_eq!(error.exit_code(), 78);
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
 }
 
 #[test]

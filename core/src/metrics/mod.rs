@@ -6,8 +6,10 @@
 
 pub mod binary;
 mod confusion;
+mod metric;
 
 pub use confusion::{Class, Confusion};
+pub use metric::Metric;
 
 use serde::{Deserialize, Serialize};
 

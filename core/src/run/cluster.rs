@@ -1,8 +1,8 @@
-//! `[cluster]` and `[checkpoint]`
+//! `[cluster]`
 
 use super::field::Section;
 use super::problem::Problem;
-use super::spec::{Checkpoint, Cluster, Numerics, Wire};
+use super::spec::{Cluster, Numerics, Wire};
 use crate::tree::MOST_SHARDS;
 
 pub(super) const WIRES: [(&str, Wire); 2] = [("f32", Wire::F32), ("bf16", Wire::Bf16)];
@@ -38,13 +38,5 @@ pub(super) fn read(root: &Section) -> Result<Cluster, Problem> {
         kernel,
         numerics: section.get("numerics").map_or(Ok(Numerics::Strict), |field| field.choice(&NUMERICS))?,
         heartbeat_ms: section.whole("heartbeat_ms", 1000, 10, 3_600_000)?,
-    })
-}
-
-pub(super) fn checkpoint(root: &Section) -> Result<Checkpoint, Problem> {
-    let section = root.section("checkpoint", &["every_steps", "keep"])?;
-    Ok(Checkpoint {
-        every_steps: section.whole("every_steps", 200, 1, u64::MAX)?,
-        keep: usize::try_from(section.whole("keep", 3, 1, 1_000_000)?).unwrap_or(usize::MAX),
     })
 }

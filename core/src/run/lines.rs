@@ -7,8 +7,8 @@ use super::columns::{PARTS, SCALES};
 use super::data::{FORMATS, ON_BAD_ROW};
 use super::model::INITS;
 use super::spec::{
-    Activation, Adam, Column, Data, Fill, Layer, Loss, Optimizer, Run, Schedule, Shape, Source, Train,
-    Validation, Window,
+    Activation, Adam, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule, Shape,
+    Source, Train, Validation, Window,
 };
 
 /// One value of a run.
@@ -42,13 +42,25 @@ pub fn to_toml(run: &Run) -> String {
     text
 }
 
+/// What the result of a run follows from, besides its data: each value that a resume may not change, a
+/// line each. Two run files of one meaning train the same model on the same rows.
+pub fn meaning(run: &Run) -> String {
+    let mut text = String::new();
+    for (section, lines) in sections(run) {
+        for Line { key, value, .. } in lines.into_iter().filter(|line| !line.free) {
+            let _ = writeln!(text, "{} = {}", dotted(section, key), shown(value));
+        }
+    }
+    text
+}
+
 /// The values that differ and that a resume may not change: key, old and new value. It may change
 /// the name, paths, `checkpoint.*` and `cluster.heartbeat_ms`.
 pub fn differences(old: &Run, new: &Run) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for ((section, old), (_, new)) in sections(old).into_iter().zip(sections(new)) {
         for (old, new) in old.into_iter().zip(new) {
-            let key = if section.is_empty() { old.key.into() } else { format!("{section}.{}", old.key) };
+            let key = dotted(section, old.key);
             let (free, old, new) = (old.free && new.free, shown(old.value), shown(new.value));
             if !free && old != new {
                 found.push((key, old, new));
@@ -56,6 +68,10 @@ pub fn differences(old: &Run, new: &Run) -> Vec<(String, String, String)> {
         }
     }
     found
+}
+
+fn dotted(section: &str, key: &str) -> String {
+    if section.is_empty() { key.into() } else { format!("{section}.{key}") }
 }
 
 fn shown(value: Content) -> String {
@@ -86,7 +102,13 @@ fn sections(run: &Run) -> Vec<(&'static str, Vec<Line>)> {
             "checkpoint",
             vec![
                 free("every_steps", checkpoint.every_steps.to_string()),
+                free_or_unset(
+                    "every_seconds",
+                    checkpoint.every_seconds.map(|n| n.to_string()),
+                    "there are none by time",
+                ),
                 free("keep", checkpoint.keep.to_string()),
+                free_or_unset("best", checkpoint.best.map(|metric| quoted(metric.name())), "no one is best"),
             ],
         ),
     ]
@@ -152,7 +174,13 @@ fn train(train: &Train) -> Vec<Line> {
         fixed("schedule", schedule(train.schedule)),
         or_unset("clip_norm", train.clip_norm.map(number), "gradients are not clipped"),
         or_unset("evaluate_every", train.evaluate_every.map(|n| n.to_string()), "at the end of every epoch"),
+        or_unset("early_stopping", train.early_stopping.map(early_stopping), "all epochs are trained"),
     ]
+}
+
+fn early_stopping(EarlyStopping { patience, metric, min_delta }: EarlyStopping) -> String {
+    let (metric, min_delta) = (quoted(metric.name()), number(min_delta));
+    format!("{{ patience = {patience}, metric = {metric}, min_delta = {min_delta} }}")
 }
 
 fn source(source: &Source) -> String {
@@ -300,6 +328,10 @@ fn free(key: &'static str, value: String) -> Line {
 
 fn unset(key: &'static str, meaning: &'static str) -> Line {
     Line { key, value: Content::Unset(meaning), free: false }
+}
+
+fn free_or_unset(key: &'static str, value: Option<String>, meaning: &'static str) -> Line {
+    Line { free: true, ..or_unset(key, value, meaning) }
 }
 
 fn or_unset(key: &'static str, value: Option<String>, meaning: &'static str) -> Line {

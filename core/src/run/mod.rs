@@ -6,6 +6,7 @@
 //!
 //! [`spec`] holds what is meant, every default filled in. Whatever is wrong is one [`Problem`].
 
+mod checkpoint;
 mod cluster;
 mod columns;
 mod data;
@@ -23,7 +24,7 @@ mod train;
 mod typed;
 
 pub use cluster::default_kernel;
-pub use lines::{differences, to_toml};
+pub use lines::{differences, meaning, to_toml};
 pub use problem::{Place, Problem, Wrong};
 
 use field::{Field, Section};
@@ -42,14 +43,16 @@ pub fn parse(text: &str, overrides: &[String]) -> Result<Run, Problem> {
     let root = Field { key: String::new(), typed };
     let root = Section::new(&root, &["name", "seed", "data", "model", "train", "cluster", "checkpoint"])?;
     let cluster = cluster::read(&root)?;
+    let data = data::read(&root)?;
+    let validates = data.validation != spec::Validation::None;
     Ok(Run {
         name: root.get("name").map_or(Ok("run".into()), |field| name(&field))?,
         seed: root.whole("seed", 0, 0, u64::MAX)?,
-        data: data::read(&root)?,
+        data,
         model: model::read(&root)?,
-        train: train::read(&root, cluster.shards)?,
+        train: train::read(&root, cluster.shards, validates)?,
         cluster,
-        checkpoint: cluster::checkpoint(&root)?,
+        checkpoint: checkpoint::read(&root, validates)?,
     })
 }
 

@@ -63,6 +63,9 @@ pub enum Wrong {
         /// What may stand here.
         expected: String,
     },
+    /// A metric of validation rows where there are none.
+    #[error("there are no validation rows to compute it on; expected data.validation beside it")]
+    NoValidation,
     /// A batch cannot give every shard a row.
     #[error(
         "found {batch_size}, but cluster.shards is {shards} and every shard takes at least one row of each \

@@ -74,6 +74,10 @@ fn schedules() -> impl Strategy<Value = Schedule> {
     (any::<u64>(), shape).prop_map(|(warmup_steps, shape)| Schedule { warmup_steps, shape })
 }
 
+fn metrics() -> impl Strategy<Value = crate::metrics::Metric> {
+    proptest::sample::select(crate::metrics::Metric::NAMES.map(|(_, metric)| metric).to_vec())
+}
+
 fn losses() -> impl Strategy<Value = Loss> {
     prop_oneof![
         Just(Loss::CrossEntropy),
@@ -159,15 +163,18 @@ fn runs() -> impl Strategy<Value = Run> {
         schedules(),
         proptest::option::of(1e-9..1e9),
         proptest::option::of(1u64..),
+        proptest::option::of((1u64.., metrics(), 0.0..9.0)),
     )
-        .prop_map(|(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every)| Train {
-            epochs,
-            batch_size,
-            optimizer,
-            schedule,
-            clip_norm,
-            evaluate_every,
-        });
+        .prop_map(
+            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping)| {
+                let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
+                    patience,
+                    metric,
+                    min_delta,
+                });
+                Train { epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping }
+            },
+        );
     let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000).prop_map(
         |(shards, a, b, heartbeat_ms)| Cluster {
             shards,
@@ -179,17 +186,17 @@ fn runs() -> impl Strategy<Value = Run> {
     );
     let model = (losses(), proptest::collection::vec(layers(), 1..6))
         .prop_map(|(loss, layers)| Model { loss, layers });
+    let (seconds, best) = (proptest::option::of(1u64..), proptest::option::of(metrics()));
     let checkpoint =
-        (1u64.., 1usize..1_000_000).prop_map(|(every_steps, keep)| Checkpoint { every_steps, keep });
+        (1u64.., seconds, 1usize..1_000_000, best).prop_map(|(every_steps, every_seconds, keep, best)| {
+            Checkpoint { every_steps, every_seconds, keep, best }
+        });
     ("[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,99}", any::<u64>(), datas(), model, train, cluster, checkpoint).prop_map(
-        |(name, seed, data, model, train, cluster, checkpoint)| Run {
-            name,
-            seed,
-            data,
-            model,
-            train,
-            cluster,
-            checkpoint,
+        |(name, seed, data, model, mut train, cluster, mut checkpoint)| {
+            if data.validation == Validation::None {
+                (train.early_stopping, checkpoint.best) = (None, None);
+            }
+            Run { name, seed, data, model, train, cluster, checkpoint }
         },
     )
 }
@@ -201,6 +208,7 @@ proptest! {
         let read = parse(&text, &[]);
         prop_assert_eq!(read.as_ref(), Ok(&run), "{}", text);
         prop_assert_eq!(differences(&run, &run), []);
+        prop_assert_eq!(meaning(read.as_ref().unwrap()), meaning(&run));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Metric;
+
 /// A run, resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -332,6 +334,19 @@ pub struct Train {
     pub clip_norm: Option<f64>,
     /// Evaluate after every so many steps; `None`: at the end of every epoch.
     pub evaluate_every: Option<u64>,
+    /// End before the last epoch when evaluations bring nothing better.
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+/// When a run has nothing more to gain.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EarlyStopping {
+    /// So many evaluations in a row without a better one end the run.
+    pub patience: u64,
+    /// What they are compared by, `validation.loss` by default.
+    pub metric: Metric,
+    /// Better is better by more than this, 0 by default.
+    pub min_delta: f64,
 }
 
 /// What turns gradients into weights.
@@ -443,8 +458,12 @@ pub enum Numerics {
 pub struct Checkpoint {
     /// Steps between two checkpoints, 200 by default.
     pub every_steps: u64,
+    /// Seconds after which there is one between them.
+    pub every_seconds: Option<u64>,
     /// How many of the newest stay, 3 by default.
     pub keep: usize,
+    /// By which the best one stays too.
+    pub best: Option<Metric>,
 }
 
 impl Loss {

@@ -51,6 +51,7 @@ fn defaults() {
             schedule: Schedule { warmup_steps: 0, shape: Shape::Constant },
             clip_norm: None,
             evaluate_every: None,
+            early_stopping: None,
         },
         cluster: Cluster {
             shards: 8,
@@ -59,7 +60,7 @@ fn defaults() {
             numerics: Numerics::Strict,
             heartbeat_ms: 1000,
         },
-        checkpoint: Checkpoint { every_steps: 200, keep: 3 },
+        checkpoint: Checkpoint { every_steps: 200, every_seconds: None, keep: 3, best: None },
     };
     assert_eq!(least(), expected);
 }
@@ -169,6 +170,7 @@ optimizer = { adam = { lr = 0.001, betas = [0.9, 0.999], eps = 1e-8, weight_deca
 schedule = { constant = { warmup_steps = 0 } }
 # clip_norm is not set: gradients are not clipped
 # evaluate_every is not set: at the end of every epoch
+# early_stopping is not set: all epochs are trained
 
 [cluster]
 shards = 8
@@ -179,7 +181,9 @@ heartbeat_ms = 1000
 
 [checkpoint]
 every_steps = 200
+# every_seconds is not set: there are none by time
 keep = 3
+# best is not set: no one is best
 "#;
     assert_eq!(text, expected.replace("KERNEL", default_kernel()));
 }
@@ -230,7 +234,7 @@ fn keys_that_are_unknown_or_missing() {
     );
     assert_eq!(
         added("[checkpoint]\ncolour = 1"),
-        "line 8, checkpoint.colour: unknown key; expected one of every_steps, keep"
+        "line 8, checkpoint.colour: unknown key; expected one of every_steps, every_seconds, keep, best"
     );
     assert_eq!(
         added("[train]\nschedule = { cosine = { every = 3 } }"),

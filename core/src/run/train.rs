@@ -1,18 +1,19 @@
 //! `[train]`
 
+use super::checkpoint::metric;
 use super::field::{Field, Section};
 use super::problem::{Problem, Wrong};
-use super::spec::{Adam, Optimizer, Schedule, Shape, Train};
+use super::spec::{Adam, EarlyStopping, Optimizer, Schedule, Shape, Train};
+use crate::metrics::Metric;
 
 const NOT_NEGATIVE: &str = "a number, 0 or more";
 const POSITIVE: &str = "a number above 0";
 const BELOW_ONE: &str = "a number of 0 or more and below 1";
 
-pub(super) fn read(root: &Section, shards: u32) -> Result<Train, Problem> {
-    let section = root.section(
-        "train",
-        &["epochs", "batch_size", "optimizer", "schedule", "clip_norm", "evaluate_every"],
-    )?;
+pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train, Problem> {
+    let known =
+        ["epochs", "batch_size", "optimizer", "schedule", "clip_norm", "evaluate_every", "early_stopping"];
+    let section = root.section("train", &known)?;
     let batch_size = section.whole("batch_size", 128, 1, u64::MAX)?;
     if batch_size < u64::from(shards) {
         let typed = section.get("batch_size");
@@ -35,6 +36,21 @@ pub(super) fn read(root: &Section, shards: u32) -> Result<Train, Problem> {
             .map(|field| field.real(POSITIVE, |norm| norm > 0.0))
             .transpose()?,
         evaluate_every: section.get("evaluate_every").map(|field| field.whole(1, u64::MAX)).transpose()?,
+        early_stopping: section
+            .get("early_stopping")
+            .map(|field| early_stopping(&field, validates))
+            .transpose()?,
+    })
+}
+
+fn early_stopping(field: &Field, validates: bool) -> Result<EarlyStopping, Problem> {
+    let body = Section::new(field, &["patience", "metric", "min_delta"])?;
+    let patience = body.need("patience", "how many evaluations in a row may bring nothing better")?;
+    let loss = if validates { Ok(Metric::Loss) } else { Err(field.wrong(Wrong::NoValidation)) };
+    Ok(EarlyStopping {
+        patience: patience.whole(1, u64::MAX)?,
+        metric: body.get("metric").map_or(loss, |field| metric(&field, validates))?,
+        min_delta: body.real("min_delta", 0.0, NOT_NEGATIVE, not_negative)?,
     })
 }
 

@@ -7,6 +7,7 @@ use lockstep_coordinator::machine::Save;
 use lockstep_coordinator::progress::Progress;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_coordinator::store::{Identity, RunDirectory, open_checkpoint, open_model, target_of};
+use lockstep_core::chain::Inputs as ChainInputs;
 use lockstep_core::model::Model;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::parse;
@@ -40,7 +41,9 @@ impl Stored {
         let model = Model::new(&run.model, &encoder.sample(), target_of(&encoder)).unwrap();
         let features = FeatureType::F32;
         let train = Shape { rows: 9, sample: vec![2], features, targets: TargetType::Classes(2) };
-        let identity = Identity { run: &run, encoder: &encoder, model: &model, train: &train };
+        let inputs = ChainInputs::new(&run, lockstep_core::digest::Digest::of(b"rows"), None);
+        let identity =
+            Identity { run: &run, encoder: &encoder, model: &model, train: &train, inputs, base: folder };
         let opened = RunDirectory::create_or_resume(&folder.join("run"), false, identity).unwrap();
         let weights = model.initial_parameters(1);
         let optimizer = Optimizer::<f32>::new(run.train.optimizer, weights.len());

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lockstep_coordinator::cluster::Cluster;
-use lockstep_coordinator::machine::{Config, Fingerprint, Machine, Save};
+use lockstep_coordinator::machine::{Config, Fingerprint, Machine, Save, Watched};
 use lockstep_coordinator::progress::Progress;
 use lockstep_coordinator::reducer::{Reducer, Snapshot, State};
+use lockstep_core::metrics::Kind;
 use lockstep_core::optimizer::Optimizer;
 
 use super::case::Case;
@@ -73,6 +74,8 @@ impl Hub {
             evaluate_every: case.evaluate_every,
             pieces: case.pieces.len() as u32,
             save_every: case.run.checkpoint.every_steps,
+            save_after: None,
+            watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
             heartbeat: Duration::from_millis(case.run.cluster.heartbeat_ms),
             numerics: case.run.cluster.numerics,
             kernel: case.run.cluster.kernel.clone(),
