@@ -13,7 +13,7 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo test verify fix soak fuzz \
+.PHONY: help setup build demo examples test verify fix soak fuzz \
   bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job
 
 help: ## list the targets
@@ -65,6 +65,10 @@ bench-network: bench-build ## two workers across links of 1 Gbit/s, in network n
 
 bench-peers: bench-build .venv/ready ## whole steps beside PyTorch DDP, in a virtual environment (5 GB)
 	.venv/bin/python scripts/bench_peers.py $(ARGS)
+
+examples: build ## fetch the data of the examples on real tables, train them and check what they reach
+	examples/fetch.sh
+	python3 examples/check.py $(TARGET)/release/lockstep $(ARGS)
 
 bench-job: bench-build .venv/ready ## Fashion-MNIST to 0.90, from the command on, beside PyTorch DDP
 	examples/fetch-fashion-mnist.sh

@@ -34,6 +34,9 @@ fn defaults() {
             validation: Validation::None,
             target: Some("label".into()),
             features: None,
+            columns: Default::default(),
+            reading: Reading { format: None, header: true, missing_values: vec![String::new()] },
+            on_bad_row: OnBadRow::Stop,
             in_memory: 256 << 20,
             shuffle_rows: 16_384,
         },
@@ -147,6 +150,11 @@ train = "a.csv"
 # validation is not set: there are no validation rows
 target = "label"
 # features is not set: every column but the target
+# columns is not set: what each column is follows from its values
+# format is not set: by extension
+header = true
+missing_values = [""]
+on_bad_row = "stop"
 in_memory = 268435456
 shuffle_rows = 16384
 
