@@ -13,7 +13,7 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo test verify fix soak fuzz \
+.PHONY: help setup build demo examples test verify fix soak fuzz \
   bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
@@ -68,6 +68,10 @@ bench-peers: bench-build .venv/ready ## whole steps beside PyTorch DDP, in a vir
 
 bench-faults: build ## time slow workers (under CPU quotas, as root) and recovery from kills
 	python3 scripts/bench_faults.py $(ARGS)
+
+examples: build ## fetch the data of the examples on real tables, train them and check what they reach
+	examples/fetch.sh
+	python3 examples/check.py $(TARGET)/release/lockstep $(ARGS)
 
 bench-job: bench-build .venv/ready ## Fashion-MNIST to 0.90, from the command on, beside PyTorch DDP
 	examples/fetch-fashion-mnist.sh

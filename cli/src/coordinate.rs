@@ -15,7 +15,7 @@ use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
-use lockstep_data::Prepared;
+use lockstep_data::{Prepared, Skipped};
 use lockstep_proto::message::Outcome;
 
 use crate::environment;
@@ -76,8 +76,12 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
-    let Prepared { train, validation, encoder } =
+    let Prepared { train, validation, encoder, skipped } =
         lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    if skipped != Skipped::default() {
+        let Skipped { train, validation } = skipped;
+        print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
+    }
     let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;

@@ -44,6 +44,8 @@ enum Command {
     Evaluate(commands::evaluate::Arguments),
     /// Write a model's predictions for rows as CSV
     Predict(commands::predict::Arguments),
+    /// Write a run file for data
+    Init(commands::init::Arguments),
     /// Run steps of a run again on this machine and compare: whether its record is true
     Verify(commands::verify::Arguments),
     /// Print what a run file, dataset, model, checkpoint or run directory is
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
+        Command::Init(arguments) => commands::init::run(&arguments),
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
     };

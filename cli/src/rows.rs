@@ -5,9 +5,9 @@ use std::path::Path;
 use lockstep_coordinator::store::{ModelFile, open_best, open_model};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
-use lockstep_core::run::spec::Source;
+use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 use lockstep_core::{blas, evaluation};
-use lockstep_data::{Table, TargetType, TargetUse, TargetsMut};
+use lockstep_data::{Table, Taking, TargetType, TargetUse, TargetsMut};
 
 use crate::environment;
 use crate::failure::Failure;
@@ -25,7 +25,8 @@ pub struct Places {
     /// A run directory, a checkpoint's directory or a model.safetensors
     #[arg(value_name = "MODEL")]
     pub model: std::path::PathBuf,
-    /// A CSV file with a header (.csv or .csv.gz; columns in any order), or IDX files: IMAGES,LABELS
+    /// A file, folder or pattern of files in any format that a run file's `data` takes, columns in any
+    /// order; or IDX files: IMAGES,LABELS
     #[arg(value_name = "DATA")]
     pub data: String,
     /// Take the best model of a run directory (by its checkpoint.best), not the last
@@ -47,8 +48,19 @@ impl Places {
                 "note: the model was trained under the BLAS kernel {kernel}, this is {here}: last digits may differ"
             ));
         }
-        let encoded = file.encoder.encode_file(&source(&self.data), Path::new(""), targets);
-        let table = encoded.map_err(Failure::bad)?;
+        let data = &file.run.data;
+        // A training run's format is not that of every file to come, and a prediction stands for its row.
+        let reading = &Reading { format: None, ..data.reading.clone() };
+        let on_bad_row = match targets {
+            TargetUse::Required => data.on_bad_row,
+            TargetUse::Ignored => OnBadRow::Stop,
+        };
+        let taking = Taking { reading, targets, on_bad_row };
+        let encoded = file.encoder.encode_file(&source(&self.data), Path::new(""), taking);
+        let (table, skipped) = encoded.map_err(Failure::bad)?;
+        if skipped > 0 {
+            print::note(format!("left out bad rows: {skipped}"));
+        }
         Ok(Trained { file, table })
     }
 }

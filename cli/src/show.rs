@@ -46,6 +46,8 @@ impl Show {
     pub fn record(&mut self, record: &Record) {
         match record {
             Record::Step(step) => self.step(step),
+            // The notice says more.
+            Record::Skipped { .. } => {}
             Record::Evaluation { epoch, step, sums } => {
                 let Some(report) = sums.report(self.kind) else { return };
                 self.validation = format!("validation {}", words(&report));

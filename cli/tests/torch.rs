@@ -10,13 +10,15 @@ use std::process::Command;
 use common::{Trained, example};
 use lockstep_coordinator::store::open_model;
 use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
-use lockstep_core::run::spec::Source;
-use lockstep_data::{TargetUse, TargetsMut};
+use lockstep_core::run::spec::{OnBadRow, Reading, Source};
+use lockstep_data::{Taking, TargetUse, TargetsMut};
 
 fn logits(model: &str, data: &str) -> Vec<f32> {
     let file = open_model(Path::new(model)).unwrap();
     let source = Source::File(data.into());
-    let table = file.encoder.encode_file(&source, Path::new(""), TargetUse::Ignored).unwrap();
+    let (reading, on_bad_row) = (&Reading::default(), OnBadRow::Stop);
+    let taking = Taking { reading, targets: TargetUse::Ignored, on_bad_row };
+    let table = file.encoder.encode_file(&source, Path::new(""), taking).unwrap().0;
     let rows: Vec<u64> = (0..table.rows()).collect();
     let mut values = vec![0.0; rows.len() * table.width()];
     table.gather(&rows, &mut values, TargetsMut::Ignored).unwrap();

@@ -109,6 +109,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
             best: run.checkpoint.best,
             early_stopping: run.train.early_stopping,
         },
+        on_nonfinite: run.train.on_nonfinite,
         heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
         min_workers: run.cluster.min_workers,
         numerics: run.cluster.numerics,

@@ -56,7 +56,7 @@ pub enum Output {
     /// Close the session's streams once what was sent is out.
     Close(Session),
     /// Write a checkpoint in the background and answer with [`Input::Saved`].
-    Save(Save, Snapshot),
+    Save(Box<Save>, Snapshot),
     /// Store what the first worker computes.
     Remember(Fingerprint),
     /// A line of metrics.
@@ -138,6 +138,7 @@ impl Cluster {
                     FromWorker::Evaluated(evaluated) => Event::Evaluated(session, evaluated),
                     FromWorker::Computed(computed) => Event::Computed(session, computed),
                     FromWorker::Leave => Event::Leave(session),
+                    FromWorker::Explained(explained) => Event::Explained(session, explained),
                 };
                 self.machine.handle(now, event);
             }
@@ -178,6 +179,9 @@ impl Cluster {
                     reducer::Output::Abandoned { whole } => {
                         self.machine.handle(now, Event::Abandoned { whole });
                     }
+                    reducer::Output::NodeNotFinite(session, node) => {
+                        self.machine.handle(now, Event::NodeNotFinite(session, node));
+                    }
                     reducer::Output::NotFinite { step, what } => {
                         self.machine.handle(now, Event::NotFinite { step, what });
                     }
@@ -193,10 +197,11 @@ impl Cluster {
             Action::Begin(present) => return self.reducer.begin(&present),
             Action::Want(nodes) => return self.reducer.assign(&nodes),
             Action::Abandon => return self.reducer.abandon(),
+            Action::Skip => return self.reducer.skip(),
             Action::Attach(session) => return self.reducer.attach(session),
             Action::Detach(session) => return self.reducer.detach(session),
             Action::SendExact(session) => return self.reducer.send_exact(session),
-            Action::Save(save) => Output::Save(save, self.reducer.snapshot()),
+            Action::Save(save) => Output::Save(Box::new(save), self.reducer.snapshot()),
             Action::Send(session, message) => Output::Control(session, message),
             Action::Close(session) => Output::Close(session),
             Action::Remember(fingerprint) => Output::Remember(fingerprint),

@@ -176,7 +176,7 @@ impl<E: Effects> Driver<E> {
                 }
                 Output::Save(save, snapshot) => {
                     let step = save.progress.step;
-                    let write = self.effects.save(save, snapshot);
+                    let write = self.effects.save(*save, snapshot);
                     let own = self.own.clone();
                     tokio::task::spawn_blocking(move || {
                         let result = write();

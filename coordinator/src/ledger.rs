@@ -35,6 +35,9 @@ pub enum Refusal {
     /// The payload has another length than the chunk.
     #[error("wrong length")]
     WrongLength,
+    /// It holds an infinity or a NaN.
+    #[error("not finite")]
+    NotFinite,
     /// The session has ended.
     #[error("of an ended session")]
     Ended,

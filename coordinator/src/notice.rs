@@ -66,6 +66,22 @@ pub enum Notice {
         /// For so long.
         seconds: u64,
     },
+    /// A worker computed numbers that are not finite, where another's are.
+    Doubtful {
+        /// Its name.
+        worker: String,
+        /// In this step.
+        step: u64,
+        /// Of this node.
+        node: Node,
+    },
+    /// A step was left out, because its numbers are not finite.
+    Skipped {
+        /// The step.
+        step: u64,
+        /// What is not finite.
+        what: String,
+    },
     /// A checkpoint could not be written.
     NotSaved {
         /// Its step.
@@ -160,6 +176,12 @@ impl fmt::Display for Notice {
             Self::Waiting { step, what, seconds } => {
                 write!(f, "still waiting for {what}, for {seconds} s; the run is at step {step}")
             }
+            Self::Doubtful { worker, step, node } => write!(
+                f,
+                "worker {worker} computed numbers that are not finite for shards {node} in step {step}, where \
+                 another worker's are finite: check that machine's memory and processor"
+            ),
+            Self::Skipped { step, what } => write!(f, "step {step} was left out: {what}"),
             Self::NotSaved { step, why } => {
                 write!(f, "the checkpoint of step {step} could not be written: {why}")
             }

@@ -23,6 +23,9 @@ pub struct Progress {
     pub joined: u64,
     /// Workers that were lost.
     pub lost: u64,
+    /// Steps that were left out, because their numbers were not finite.
+    #[serde(default)]
+    pub skipped: Vec<u64>,
     /// W(step) is to be evaluated before the next step.
     pub evaluation_due: bool,
     /// The newest evaluation.
@@ -48,13 +51,16 @@ pub struct Evaluation {
 impl Progress {
     pub(crate) fn commit(&mut self, committed: &Committed, seconds: f64, steps_per_epoch: u64) {
         self.step = committed.step + 1;
+        if committed.skipped {
+            self.skipped.push(committed.step);
+        }
         self.samples += committed.summary.rows;
         self.train_seconds += seconds;
         self.epoch_loss.0 += committed.summary.loss;
         self.epoch_loss.1 += committed.summary.weight;
         if self.step.is_multiple_of(steps_per_epoch.max(1)) {
             let (loss, weight) = std::mem::take(&mut self.epoch_loss);
-            self.last_epoch_loss = Some(loss / weight);
+            self.last_epoch_loss = (weight > 0.0).then_some(loss / weight);
         }
     }
 
@@ -69,6 +75,13 @@ impl Progress {
 pub enum Record {
     /// A step is done.
     Step(StepRecord),
+    /// A step was left out.
+    Skipped {
+        /// Steps that are done.
+        step: u64,
+        /// The step's epoch, counted from 1.
+        epoch: u64,
+    },
     /// An evaluation is done.
     Evaluation {
         /// Of W(step).

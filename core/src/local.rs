@@ -7,7 +7,7 @@ use crate::clip;
 use crate::gradient::{Engine, Step, Summary};
 use crate::model::{Microbatch, Model};
 use crate::optimizer::Optimizer;
-use crate::run::spec::{Run, Wire};
+use crate::run::spec::{OnNonfinite, Run, Wire};
 use crate::schedule;
 use crate::statistics;
 use crate::threads::Threads;
@@ -62,7 +62,7 @@ impl Local {
         &self.optimizer
     }
 
-    /// One step on the microbatches of all shards; what the rows gave.
+    /// One step on the microbatches of all shards; what the rows gave, nothing if the step was left out.
     pub fn advance(&mut self, microbatches: &mut [Microbatch<f32>]) -> Summary {
         let tree = Tree::new(self.run.cluster.shards);
         let wire = self.run.cluster.wire;
@@ -84,6 +84,11 @@ impl Local {
         let trained = layout.trained();
         let weight = summary.weight as f32;
         gradient[..trained].iter_mut().for_each(|value| *value /= weight);
+        let finite = summary.loss.is_finite() && gradient.iter().all(|value| value.is_finite());
+        if !finite && self.run.train.on_nonfinite == OnNonfinite::Skip {
+            self.step += 1;
+            return Summary::default();
+        }
         if let Some(most) = self.run.train.clip_norm {
             let factor = clip::factor(clip::norm(&layout, &gradient), most);
             clip::scale(&mut gradient[..trained], factor);

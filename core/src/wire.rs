@@ -73,6 +73,32 @@ pub fn decode(bytes: &[u8], wire: Wire, out: &mut [f32]) -> Result<(), WrongLeng
     Ok(())
 }
 
+/// Whether all values are finite.
+pub fn is_finite(bytes: &[u8], wire: Wire) -> bool {
+    // An exponent of ones is an infinity or NaN; lanes keep the loop wide.
+    let mut found = 0_u32;
+    wide(
+        #[inline(always)]
+        || match wire {
+            Wire::F32 => {
+                let (words, _) = bytes.as_chunks::<4>();
+                for word in words {
+                    let exponent = u32::from_le_bytes(*word) & 0x7f80_0000;
+                    found |= u32::from(exponent == 0x7f80_0000);
+                }
+            }
+            Wire::Bf16 => {
+                let (words, _) = bytes.as_chunks::<2>();
+                for word in words {
+                    let exponent = u16::from_le_bytes(*word) & 0x7f80;
+                    found |= u32::from(exponent == 0x7f80);
+                }
+            }
+        },
+    );
+    found == 0
+}
+
 /// Adds the values to all of `out`, without a vector in between. On an error it is left as it was.
 pub fn add(bytes: &[u8], wire: Wire, out: &mut [f32]) -> Result<(), WrongLength> {
     check(bytes, wire, out.len())?;
@@ -133,5 +159,23 @@ mod tests {
         assert!(decode(&[0; 8], Wire::Bf16, &mut values).is_err());
         assert!(add(&[0; 3], Wire::Bf16, &mut values).is_err());
         assert_eq!(values, [7.0; 2]);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_found() {
+        for wire in [Wire::F32, Wire::Bf16] {
+            for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+                for place in 0..70 {
+                    let mut values = vec![3e38_f32; 70];
+                    let mut bytes = Vec::new();
+                    encode(&values, wire, &mut bytes);
+                    assert!(is_finite(&bytes, wire));
+                    values[place] = bad;
+                    bytes.clear();
+                    encode(&values, wire, &mut bytes);
+                    assert!(!is_finite(&bytes, wire), "{wire:?} {bad} at {place}");
+                }
+            }
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! Encoding: from what a file holds to what a model sees.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lockstep_core::run::spec::Source;
+use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 
-use crate::fit::find;
+use crate::coder::Coder;
+use crate::fit::{find, value_of};
+use crate::pass::Pass;
 use crate::{
-    Column, DataError, Dataset, Encoder, Features, Inputs, Kind, Scale, Table, Target, Targets, Values,
-    Wrong, open,
+    Cell, Column, DataError, Dataset, Encoder, Feature, Features, Inputs, Kind, Table, Target, Targets,
+    Values, Wrong, open,
 };
 
 /// Whether rows must have their target.
@@ -21,177 +22,168 @@ pub enum TargetUse {
     Ignored,
 }
 
+/// How rows are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Taking<'a> {
+    /// How files are read.
+    pub reading: &'a Reading,
+    /// Whether they need their target.
+    pub targets: TargetUse,
+    /// What becomes of bad ones.
+    pub on_bad_row: OnBadRow,
+}
+
 impl Encoder {
-    /// Encodes all rows of a file, in its order; relative paths start at `base`.
+    /// Encodes the good rows of a file, in its order, and gives the number of bad ones; relative paths
+    /// start at `base`.
     ///
     /// # Errors
-    /// As [`crate::open`], a column that the model needs is missing or of another kind, a cell is no
-    /// number, or (unless ignored) a label is not one of the classes.
-    pub fn encode_file(&self, source: &Source, base: &Path, targets: TargetUse) -> Result<Table, DataError> {
-        self.encode(&*open(source, base)?, targets)
-    }
-
-    /// Encodes all rows of a dataset, in its order.
-    ///
-    /// # Errors
-    /// As [`Encoder::encode_file`], but for opening.
-    pub fn encode(&self, data: &dyn Dataset, targets: TargetUse) -> Result<Table, DataError> {
-        self.encode_some(data, targets, &|_| true)
-    }
-
-    /// Encodes the rows that are `kept`, in the dataset's order.
-    pub(crate) fn encode_some(
+    /// As [`crate::open`], a column that the model needs is missing or of another kind, no row is good,
+    /// or a row is bad and not skipped: a cell is not what its column holds, or (unless ignored) a label
+    /// is not one of the classes.
+    pub fn encode_file(
         &self,
-        data: &dyn Dataset,
-        targets: TargetUse,
-        kept: &dyn Fn(u64) -> bool,
-    ) -> Result<Table, DataError> {
-        // The target first: a wrong file is more often seen there than in a cell.
-        let targets = match targets {
-            TargetUse::Required => self.targets(data, kept)?,
-            TargetUse::Ignored => Targets::Absent,
+        source: &Source,
+        base: &Path,
+        taking: Taking<'_>,
+    ) -> Result<(Table, u64), DataError> {
+        let data = open(source, taking.reading, base)?;
+        let Taking { reading, on_bad_row, .. } = taking;
+        let pass = Pass { data: &*data, reading, on_bad_row, wanted: &|_| true };
+        self.encode(pass, taking.targets)
+    }
+
+    /// Encodes the good rows of a pass, in order, and gives the number of bad ones.
+    pub(crate) fn encode(&self, pass: Pass<'_>, targets: TargetUse) -> Result<(Table, u64), DataError> {
+        let data = pass.data;
+        // The target first: a wrong file is more often seen there than in a column of many.
+        let target = match targets {
+            TargetUse::Required => Some(find(data, self.target.column())?),
+            TargetUse::Ignored => None,
         };
         let features = match &self.inputs {
-            Inputs::Columns(scales) => numbers(data, scales, kept)?,
-            Inputs::Bytes { column, sample } => bytes(data, column, sample, kept)?,
+            Inputs::Columns(features) => features.as_slice(),
+            Inputs::Bytes { .. } => &[],
         };
-        Table::new(self.sample(), features, targets).ok_or_else(|| too_big(data, self))
+        let mut rows = Rows::new(features, target.map(|_| &self.target));
+        let mut columns = Vec::new();
+        for feature in features {
+            let column = find(data, &feature.column)?;
+            if let Some(Column { kind: kind @ Kind::Bytes(_), .. }) = data.columns().get(column) {
+                let what = Wrong::Unlike { found: kind.describe(), expected: "a value a row".into() };
+                return Err(DataError::column(data.file(), &feature.column, what));
+            }
+            columns.push(column);
+        }
+        columns.extend(target);
+        let skipped = pass.each(&columns, |row, cells| rows.add(row, cells))?;
+        if rows.good.is_empty() {
+            return Err(DataError::whole(data.file(), Wrong::NoGoodRows { skipped }));
+        }
+        let x = match &self.inputs {
+            Inputs::Columns(_) => Features::F32(rows.x),
+            Inputs::Bytes { column, sample } => bytes(data, column, sample, &rows.good)?,
+        };
+        let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
+        let table = Table::new(self.sample(), x, rows.targets);
+        Ok((table.ok_or_else(|| DataError::whole(data.file(), too_big))?, skipped))
     }
+}
 
-    fn targets(&self, data: &dyn Dataset, kept: &dyn Fn(u64) -> bool) -> Result<Targets, DataError> {
-        let column = find(data, self.target.column())?;
-        match &self.target {
-            Target::Classes { labels, .. } => {
-                let classes: BTreeMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
-                let mut of = Vec::new();
-                each(data, column, kept, |row, text| {
-                    let class = classes.get(text).ok_or_else(|| {
-                        cell(data, row, column, Wrong::NotClass { found: text.into(), known: labels.clone() })
-                    });
-                    of.push(*class?);
-                    Ok(())
-                })?;
-                Ok(Targets::Classes { count: u32::try_from(labels.len()).unwrap_or(u32::MAX), of })
+/// Rows as they are encoded.
+struct Rows<'a> {
+    coders: Vec<Coder<'a>>,
+    width: usize,
+    x: Vec<f32>,
+    labels: &'a [String],
+    classes: BTreeMap<&'a str, u32>,
+    targets: Targets,
+    /// Which rows they are.
+    good: Vec<u64>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(features: &'a [Feature], target: Option<&'a Target>) -> Self {
+        let coders: Vec<_> = features.iter().map(Coder::new).collect();
+        let labels = match target {
+            Some(Target::Classes { labels, .. }) => labels.as_slice(),
+            _ => &[],
+        };
+        let targets = match target {
+            Some(Target::Classes { labels, .. }) => {
+                Targets::Classes { count: u32::try_from(labels.len()).unwrap_or(u32::MAX), of: Vec::new() }
             }
-            Target::Values { .. } => {
-                let mut of = Vec::new();
-                each(data, column, kept, |row, text| {
-                    let value = number(data, row, column, text)? as f32;
-                    if !value.is_finite() {
-                        return Err(cell(data, row, column, Wrong::NotNumber(text.into())));
-                    }
-                    of.push(value);
-                    Ok(())
-                })?;
-                Ok(Targets::Values { width: 1, of })
-            }
+            Some(Target::Values { .. }) => Targets::Values { width: 1, of: Vec::new() },
+            None => Targets::Absent,
+        };
+        Self {
+            width: coders.iter().map(Coder::width).sum(),
+            coders,
+            x: Vec::new(),
+            labels,
+            classes: labels.iter().map(String::as_str).zip(0..).collect(),
+            targets,
+            good: Vec::new(),
         }
     }
-}
 
-/// The cell as a finite number.
-pub(crate) fn number(data: &dyn Dataset, row: u64, column: usize, text: &str) -> Result<f64, DataError> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(cell(data, row, column, Wrong::NotNumber(text.into()))),
+    fn add(&mut self, row: u64, cells: &[Cell<'_>]) -> Result<(), crate::pass::Bad> {
+        let start = self.x.len();
+        self.x.resize(start + self.width, 0.0);
+        let added = self.fill(start, cells);
+        match added {
+            Ok(()) => self.good.push(row),
+            Err(_) => self.x.truncate(start),
+        }
+        added
     }
-}
 
-/// A block's values as text; a byte is spelled as a number.
-pub(crate) fn texts(values: &Values) -> Box<dyn Iterator<Item = Cow<'_, str>> + '_> {
-    match values {
-        Values::Text(text) => Box::new(text.iter().map(Cow::Borrowed)),
-        Values::Bytes(bytes) => Box::new(bytes.iter().map(|byte| Cow::Owned(byte.to_string()))),
-    }
-}
-
-fn each(
-    data: &dyn Dataset,
-    column: usize,
-    kept: &dyn Fn(u64) -> bool,
-    mut take: impl FnMut(u64, &str) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    for block in data.blocks() {
-        for values in data.read(*block, &[column])? {
-            for (row, text) in (block.first..).zip(texts(&values)).filter(|(row, _)| kept(*row)) {
-                take(row, text.as_ref())?;
+    fn fill(&mut self, start: usize, cells: &[Cell<'_>]) -> Result<(), crate::pass::Bad> {
+        let mut rest = self.x.get_mut(start..).unwrap_or_default();
+        for (i, (coder, cell)) in self.coders.iter().zip(cells).enumerate() {
+            let (to, after) = rest.split_at_mut_checked(coder.width()).unwrap_or_default();
+            coder.encode(*cell, to).map_err(|why| (Some(i), why))?;
+            rest = after;
+        }
+        // Last, because it is what is left behind.
+        let cell = cells.last().copied().unwrap_or(Cell::Missing);
+        let place = Some(self.coders.len());
+        match &mut self.targets {
+            Targets::Absent => {}
+            Targets::Values { of, .. } => of.push(value_of(cell).map_err(|why| (place, why))?),
+            Targets::Classes { of, .. } => {
+                let label = cell.spelled();
+                let class = self.classes.get(label.as_ref()).ok_or_else(|| {
+                    (place, Wrong::NotClass { found: label.into_owned(), known: self.labels.to_vec() })
+                });
+                of.push(*class?);
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn numbers(data: &dyn Dataset, scales: &[Scale], kept: &dyn Fn(u64) -> bool) -> Result<Features, DataError> {
-    let mut columns = Vec::new();
-    for scale in scales {
-        let column = find(data, &scale.column)?;
-        expect_kind(data, column, &Kind::Text)?;
-        columns.push(column);
+fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Result<Features, DataError> {
+    let index = find(data, column)?;
+    let expected = Kind::Bytes(sample.to_vec());
+    let unlike = |found: String| {
+        DataError::column(data.file(), column, Wrong::Unlike { found, expected: expected.describe() })
+    };
+    if let Some(there) = data.columns().get(index).filter(|there| there.kind != expected) {
+        return Err(unlike(there.kind.describe()));
     }
-    let width = scales.len();
     let mut all = Vec::new();
+    let mut good = good.iter().copied().peekable();
     for block in data.blocks() {
-        let rows: Vec<u64> = (block.first..block.first + block.rows).filter(|row| kept(*row)).collect();
-        let start = all.len();
-        all.resize(start + rows.len() * width, 0.0f32);
-        let block_rows = all.get_mut(start..).unwrap_or_default();
-        for (i, values) in data.read(*block, &columns)?.iter().enumerate() {
-            let (Some(scale), Some(column)) = (scales.get(i), columns.get(i)) else { continue };
-            let texts = (block.first..).zip(texts(values)).filter(|(row, _)| kept(*row));
-            for ((row, text), to) in texts.zip(block_rows.iter_mut().skip(i).step_by(width)) {
-                *to = scale.apply(number(data, row, *column, text.as_ref())?);
-            }
-        }
-    }
-    Ok(Features::F32(all))
-}
-
-fn bytes(
-    data: &dyn Dataset,
-    column: &str,
-    sample: &[usize],
-    kept: &dyn Fn(u64) -> bool,
-) -> Result<Features, DataError> {
-    let column = find(data, column)?;
-    expect_kind(data, column, &Kind::Bytes(sample.to_vec()))?;
-    let width = sample.iter().product::<usize>().max(1);
-    let mut all = Vec::new();
-    for block in data.blocks() {
-        for values in data.read(*block, &[column])? {
-            let Values::Bytes(values) = values else { continue };
-            for (row, image) in (block.first..).zip(values.chunks_exact(width)) {
-                if kept(row) {
-                    all.extend_from_slice(image);
+        for values in data.read(*block, &[index])? {
+            // Of several files, one may be made otherwise.
+            let Values::Bytes(values) = values else { return Err(unlike("other values".into())) };
+            for (row, image) in (block.first..).zip(values.iter()) {
+                if good.next_if_eq(&row).is_some() {
+                    all.extend_from_slice(image.unwrap_or_default());
                 }
             }
         }
     }
     Ok(Features::U8(all))
-}
-
-fn expect_kind(data: &dyn Dataset, column: usize, expected: &Kind) -> Result<(), DataError> {
-    let describe = |kind: &Kind| match kind {
-        Kind::Text => "text".to_owned(),
-        Kind::Bytes(sample) => {
-            let sizes: Vec<String> = sample.iter().map(ToString::to_string).collect();
-            format!("bytes of shape [{}]", sizes.join(", "))
-        }
-    };
-    match data.columns().get(column) {
-        Some(Column { name, kind }) if kind != expected => {
-            let what = Wrong::Unlike { found: describe(kind), expected: describe(expected) };
-            Err(DataError::column(data.file(), name, what))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn cell(data: &dyn Dataset, row: u64, column: usize, what: Wrong) -> DataError {
-    let column = data.columns().get(column).map(|column| column.name.clone());
-    DataError { file: data.file().into(), place: data.place(row), column, what }
-}
-
-fn too_big(data: &dyn Dataset, encoder: &Encoder) -> DataError {
-    let width = encoder.sample().iter().fold(1usize, |all, size| all.saturating_mul(*size));
-    DataError::whole(data.file(), Wrong::TooBig { rows: data.rows(), width })
 }

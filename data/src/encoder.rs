@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use lockstep_core::run::spec::Loss;
 use serde::{Deserialize, Serialize};
 
+use crate::Feature;
+
 /// From what a file holds to what a model sees, and back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,8 +21,8 @@ pub struct Encoder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Inputs {
-    /// Numeric columns, standardised: a value a column.
-    Columns(Vec<Scale>),
+    /// Columns, the numbers of one after those of the other.
+    Columns(Vec<Feature>),
     /// A column of bytes, divided by 255.
     Bytes {
         /// The column's name.
@@ -28,26 +30,6 @@ pub enum Inputs {
         /// The shape of a row, such as `[28, 28]`.
         sample: Vec<usize>,
     },
-}
-
-/// How a column is standardised: z = (x - mean) / deviation, in f64, clipped at ±10.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scale {
-    /// The column's name.
-    pub column: String,
-    /// Over the training rows.
-    pub mean: f64,
-    /// Over the training rows, divided by their count; 1 for a constant column, which is only centred.
-    pub deviation: f64,
-}
-
-impl Scale {
-    /// z, as the model sees it.
-    #[inline]
-    pub fn apply(&self, value: f64) -> f32 {
-        ((value - self.mean) / self.deviation).clamp(-10.0, 10.0) as f32
-    }
 }
 
 /// What comes out of a model.
@@ -89,9 +71,9 @@ pub enum Bad {
     /// A column twice, or a target among the inputs.
     #[error("the encoder names the column {0:?} twice")]
     Twice(String),
-    /// A mean or deviation that cannot scale.
-    #[error("the encoder cannot scale the column {0:?}")]
-    Scale(String),
+    /// A code that cannot be used, such as a deviation of 0.
+    #[error("the encoder cannot encode the column {0:?}")]
+    Code(String),
     /// Fewer than two classes, or one twice.
     #[error("the encoder's classes are not two or more different ones")]
     Classes,
@@ -117,7 +99,7 @@ impl Encoder {
     /// The shape of a row's features.
     pub fn sample(&self) -> Vec<usize> {
         match &self.inputs {
-            Inputs::Columns(columns) => vec![columns.len()],
+            Inputs::Columns(columns) => vec![columns.iter().map(Feature::width).sum()],
             Inputs::Bytes { sample, .. } => sample.clone(),
         }
     }
@@ -137,10 +119,10 @@ impl Encoder {
         };
         match &self.inputs {
             Inputs::Columns(columns) => {
-                for Scale { column, mean, deviation } in columns {
-                    once(column.as_str())?;
-                    if !mean.is_finite() || !deviation.is_finite() || *deviation <= 0.0 {
-                        return Err(Bad::Scale(column.clone()));
+                for feature in columns {
+                    once(feature.column.as_str())?;
+                    if !feature.is_sound() {
+                        return Err(Bad::Code(feature.column.clone()));
                     }
                 }
             }
@@ -196,12 +178,13 @@ pub(crate) fn order(labels: BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Code;
 
     fn encoder() -> Encoder {
         Encoder {
             inputs: Inputs::Columns(vec![
-                Scale { column: "a".into(), mean: 0.1, deviation: 1.0 / 3.0 },
-                Scale { column: "b".into(), mean: -1e-300, deviation: 5e300 },
+                Feature::standardized("a", 0.1, 1.0 / 3.0),
+                Feature::standardized("b", -1e-300, 5e300),
             ]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes \"é\"".into()] },
         }
@@ -228,7 +211,7 @@ mod tests {
         assert!(error("inputs", "input").starts_with("this is not an encoder: unknown field `input`"));
         assert_eq!(error("\"b\"", "\"a\""), "the encoder names the column \"a\" twice");
         assert_eq!(error("\"b\"", "\"y\""), "the encoder names the column \"y\" twice");
-        assert_eq!(error("5e+300", "0.0"), "the encoder cannot scale the column \"b\"");
+        assert_eq!(error("5e+300", "0.0"), "the encoder cannot encode the column \"b\"");
         assert_eq!(error("\"no\",", ""), "the encoder's classes are not two or more different ones");
         let none = Encoder { inputs: Inputs::Columns(Vec::new()), ..encoder() };
         assert_eq!(Encoder::from_json(&none.to_json()), Err(Bad::NoInputs));
@@ -246,7 +229,7 @@ mod tests {
 
     #[test]
     fn far_values_are_clipped() {
-        let scale = Scale { column: "a".into(), mean: 1.0, deviation: 2.0 };
+        let Code::Number(scale) = Feature::standardized("a", 1.0, 2.0).code else { panic!() };
         assert_eq!([4.0, 1e300, -1e300].map(|x| scale.apply(x)), [1.5, 10.0, -10.0]);
     }
 }

@@ -63,12 +63,40 @@ pub enum Wrong {
     /// The system cannot read it.
     #[error("cannot be read: {0}")]
     Io(String),
-    /// A gzip stream is cut off or damaged.
-    #[error("the gzip stream is cut off or damaged: {0}")]
-    Gzip(String),
+    /// A gzip or zstd stream is cut off or damaged.
+    #[error("the {by} stream is cut off or damaged: {why}")]
+    Packed {
+        /// The name of the packing.
+        by: &'static str,
+        /// As its reader says.
+        why: String,
+    },
     /// Neither a known extension nor a known header.
-    #[error("unknown format; expected .csv, .csv.gz or an IDX file, plain or gzipped")]
+    #[error(
+        "unknown format; expected .csv, .tsv, .jsonl (plain, .gz or .zst), .parquet, .arrow, .feather, .npy, \
+         .npz or an IDX file, or data.format in the run file"
+    )]
     UnknownFormat,
+    /// A pattern or folder without files.
+    #[error("no files there{0}")]
+    NoMatch(&'static str),
+    /// A pattern that cannot be read.
+    #[error("this is no pattern of files: {0}")]
+    Pattern(String),
+    /// A file of this format cannot be read.
+    #[error("this is not {format}, or it is damaged: {why}")]
+    Damaged {
+        /// The format's name.
+        format: &'static str,
+        /// As its reader says.
+        why: String,
+    },
+    /// One file of several is made otherwise.
+    #[error("there is no such column, but {first} has it")]
+    Unequal {
+        /// The first file.
+        first: String,
+    },
     /// Nothing in it.
     #[error("the file is empty; expected a header and rows")]
     Empty,
@@ -78,6 +106,15 @@ pub enum Wrong {
     /// The text is not CSV.
     #[error("this is not CSV: {0}")]
     Csv(String),
+    /// A line that is no JSON object.
+    #[error("this is not a JSON object: {0}")]
+    Json(String),
+    /// A column of a type that no model takes.
+    #[error("found values of type {found}, expected numbers, text, true and false, or dates")]
+    NoValues {
+        /// The type's name.
+        found: String,
+    },
     /// Bytes that are no text.
     #[error("found bytes that are not UTF-8; expected text")]
     NotUtf8,
@@ -115,8 +152,33 @@ pub enum Wrong {
         expected: String,
     },
     /// A cell that is no finite number.
-    #[error("found {}, expected a number", cell(.0))]
+    #[error("found {}, expected a number{}", cell(.0), other_kinds(.0))]
     NotNumber(String),
+    /// A cell that is no date.
+    #[error(
+        "found {}, expected a date or time such as 2024-02-29 or 2024-02-29 18:30; another form: \
+         date_time = {{ format = \"…\" }}",
+        cell(.0)
+    )]
+    NotTime(String),
+    /// A cell that is neither true nor false.
+    #[error("found {}, expected true or false (or yes, no, 1, 0)", cell(.0))]
+    NotTruth(String),
+    /// No format of dates.
+    #[error("found the format {0:?}, expected one of strftime's, such as \"%d.%m.%Y %H:%M\"")]
+    TimeFormat(String),
+    /// A column is declared that no model sees.
+    #[error("data.columns names it, but it is not among data.features")]
+    NotFeature,
+    /// Pictures beside other columns.
+    #[error("holds pictures, which must be the only feature; name it alone in data.features")]
+    NotAlone,
+    /// Nothing is left.
+    #[error("no row can be used; {skipped} bad ones were left out")]
+    NoGoodRows {
+        /// Bad rows.
+        skipped: u64,
+    },
     /// A column whose mean or deviation is beyond f64.
     #[error("its values are too large to standardise")]
     TooLarge,
@@ -228,6 +290,20 @@ fn cell(text: &str) -> String {
             format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>())
         }
         _ => format!("{text:?}"),
+    }
+}
+
+/// What else such a cell may mean.
+fn other_kinds(text: &str) -> &'static str {
+    let number = text.parse::<f64>();
+    match number {
+        _ if text.is_empty() => "",
+        Ok(number) if number.is_finite() => "",
+        Ok(_) => "; if it stands for a missing value, name it in data.missing_values",
+        Err(_) => {
+            "; if the column holds categories, say so in data.columns; if it stands for a missing value, \
+             name it in data.missing_values"
+        }
     }
 }
 

@@ -1,38 +1,71 @@
-//! Fitting an encoder: one pass over the training rows.
+//! Fitting an encoder: a pass over the training rows that tells what undeclared columns are, and one that
+//! measures them all.
 
 use std::collections::BTreeSet;
 
 use lockstep_core::nearest;
-use lockstep_core::run::spec::Loss;
+use lockstep_core::run::spec::{Column as Meant, Data, Loss};
 
-use crate::encode::{number, texts};
+use crate::coder::number_of;
 use crate::encoder::{Wanted, order};
-use crate::moments::ColumnMoments;
-use crate::{DataError, Dataset, Encoder, Inputs, Kind, Scale, Target, Wrong};
+use crate::fitter::Fitter;
+use crate::pass::Pass;
+use crate::{Cell, DataError, Dataset, Encoder, Feature, Inputs, Kind, Profile, Target, Wrong};
 
-/// Fits an encoder on the rows that `trains`. Without `target`, it is the column `label`; without
-/// `features`, they are all other columns.
+/// Fits an encoder on the rows of a pass. Without a target, it is the column `label`; without features,
+/// they are all other columns that are not ignored. Also gives the number of bad rows.
 ///
 /// # Errors
-/// A column is missing, a cell is no number, or the classes are not what the loss wants.
-pub(crate) fn fit(
-    data: &dyn Dataset,
-    target: Option<&str>,
-    features: Option<&[String]>,
-    loss: Loss,
-    trains: &dyn Fn(u64) -> bool,
-) -> Result<Encoder, DataError> {
-    let target = find(data, target.unwrap_or("label"))?;
-    let inputs = match features {
+/// A column is missing, a row is bad and not skipped, or the classes are not what the loss wants.
+pub(crate) fn fit(pass: Pass<'_>, run: &Data, loss: Loss) -> Result<(Encoder, u64), DataError> {
+    let data = pass.data;
+    let target = find(data, run.target.as_deref().unwrap_or("label"))?;
+    let inputs = match &run.features {
         Some(names) => names.iter().map(|name| find(data, name)).collect::<Result<Vec<_>, _>>()?,
         None => (0..data.columns().len()).filter(|column| *column != target).collect(),
     };
-    let target_name = name(data, target);
-    let target_fitted = match Wanted::by(loss) {
-        Wanted::Values => Target::Values { column: target_name },
-        wanted => classes(data, target, wanted, trains)?,
+    for name in run.columns.keys() {
+        let column = find(data, name)?;
+        if !inputs.contains(&column) {
+            return Err(DataError::column(data.file(), name, Wrong::NotFeature));
+        }
+    }
+    let bytes = bytes_of(data, &inputs)?;
+    let mut fitters = if bytes.is_some() { Vec::new() } else { fitters(pass, run, &inputs)? };
+    if bytes.is_none() && fitters.is_empty() {
+        return Err(DataError::whole(data.file(), Wrong::NoFeatures));
+    }
+    let mut target_fitter = TargetFitter::new(Wanted::by(loss));
+    let columns: Vec<usize> =
+        fitters.iter().map(|(column, _)| *column).chain(std::iter::once(target)).collect();
+    let mut rows = 0u64;
+    let skipped = pass.each(&columns, |row, cells| {
+        for (i, ((_, fitter), cell)) in fitters.iter_mut().zip(cells).enumerate() {
+            fitter.read(*cell).map_err(|why| (Some(i), why))?;
+        }
+        target_fitter
+            .add(cells.last().copied().unwrap_or(Cell::Missing))
+            .map_err(|why| (Some(cells.len() - 1), why))?;
+        fitters.iter_mut().for_each(|(_, fitter)| fitter.count(row));
+        rows += 1;
+        Ok(())
+    })?;
+    if rows == 0 {
+        return Err(DataError::whole(data.file(), Wrong::NoGoodRows { skipped }));
+    }
+    let features = fitters.into_iter().map(|(column, fitter)| {
+        let column = name(data, column);
+        let code = fitter.finish().map_err(|why| DataError::column(data.file(), &column, why))?;
+        Ok(Feature { column, code })
+    });
+    let inputs = match bytes {
+        Some(bytes) => bytes,
+        None => Inputs::Columns(features.collect::<Result<_, _>>()?),
     };
-    Ok(Encoder { inputs: fit_inputs(data, &inputs, trains)?, target: target_fitted })
+    let target = name(data, target);
+    let found = target_fitter.finish(&target);
+    let target = found.map_err(|why| DataError::column(data.file(), target, why))?;
+    Ok((Encoder { inputs, target }, skipped))
 }
 
 /// A column's number.
@@ -48,77 +81,89 @@ fn name(data: &dyn Dataset, column: usize) -> String {
     data.columns().get(column).map(|column| column.name.clone()).unwrap_or_default()
 }
 
-fn fit_inputs(
-    data: &dyn Dataset,
-    inputs: &[usize],
-    trains: &dyn Fn(u64) -> bool,
-) -> Result<Inputs, DataError> {
+/// Bytes are not scaled, so there is nothing to fit; they are a model's only input.
+fn bytes_of(data: &dyn Dataset, inputs: &[usize]) -> Result<Option<Inputs>, DataError> {
     let columns: Vec<_> = inputs.iter().filter_map(|column| data.columns().get(*column)).collect();
-    // Bytes are not scaled, so there is nothing to fit; formats with bytes have one such column.
-    match columns.as_slice() {
-        [] => return Err(DataError::whole(data.file(), Wrong::NoFeatures)),
-        [column] => {
-            if let Kind::Bytes(sample) = &column.kind {
-                return Ok(Inputs::Bytes { column: column.name.clone(), sample: sample.clone() });
-            }
-        }
-        _ => {}
+    let bytes = columns.iter().find_map(|column| match &column.kind {
+        Kind::Bytes(sample) => Some((column.name.clone(), sample.clone())),
+        _ => None,
+    });
+    match bytes {
+        Some((column, sample)) if columns.len() == 1 => Ok(Some(Inputs::Bytes { column, sample })),
+        Some((column, _)) => Err(DataError::column(data.file(), column, Wrong::NotAlone)),
+        None => Ok(None),
     }
-    let mut moments: Vec<ColumnMoments> = inputs.iter().map(|_| ColumnMoments::default()).collect();
-    for block in data.blocks() {
-        for ((values, moments), column) in data.read(*block, inputs)?.iter().zip(&mut moments).zip(inputs) {
-            for (row, text) in (block.first..).zip(texts(values)) {
-                let value = if trains(row) { Some(number(data, row, *column, text.as_ref())?) } else { None };
-                moments.row(row, value);
-            }
-        }
-    }
-    let scale = |(moments, column): (ColumnMoments, &usize)| {
-        let (mean, deviation) = moments.finish();
-        let column = name(data, *column);
-        if !mean.is_finite() || !deviation.is_finite() {
-            return Err(DataError::column(data.file(), column, Wrong::TooLarge));
-        }
-        Ok(Scale { column, mean, deviation: if deviation > 0.0 { deviation } else { 1.0 } })
-    };
-    Ok(Inputs::Columns(moments.into_iter().zip(inputs).map(scale).collect::<Result<_, _>>()?))
 }
 
-fn classes(
-    data: &dyn Dataset,
-    column: usize,
+/// A fitter for each input that is not ignored.
+fn fitters(pass: Pass<'_>, run: &Data, inputs: &[usize]) -> Result<Vec<(usize, Fitter)>, DataError> {
+    let declared = |column: usize| run.columns.get(&name(pass.data, column));
+    let open: Vec<usize> = inputs.iter().copied().filter(|column| declared(*column).is_none()).collect();
+    let mut profiles = vec![Profile::default(); open.len()];
+    if !open.is_empty() {
+        pass.each(&open, |_, cells| {
+            profiles.iter_mut().zip(cells).for_each(|(profile, cell)| profile.add(*cell));
+            Ok(())
+        })?;
+    }
+    let mut inferred = profiles.iter().map(Profile::column);
+    let mut fitters = Vec::new();
+    for column in inputs {
+        let meant = match declared(*column) {
+            Some(meant) => Some(meant.clone()),
+            None => inferred.next(),
+        };
+        let fitter = Fitter::new(&meant.unwrap_or(Meant::Ignore));
+        let fitter =
+            fitter.map_err(|why| DataError::column(pass.data.file(), name(pass.data, *column), why))?;
+        fitters.extend(fitter.map(|fitter| (*column, fitter)));
+    }
+    Ok(fitters)
+}
+
+/// What the target's values are over the training rows.
+struct TargetFitter {
     wanted: Wanted,
-    trains: &dyn Fn(u64) -> bool,
-) -> Result<Target, DataError> {
-    let mut labels = BTreeSet::new();
-    for block in data.blocks() {
-        for values in data.read(*block, &[column])? {
-            for (row, text) in (block.first..).zip(texts(&values)) {
-                if !trains(row) {
-                    continue;
-                }
-                if text.is_empty() {
-                    let column = Some(name(data, column));
-                    return Err(DataError {
-                        file: data.file().into(),
-                        place: data.place(row),
-                        column,
-                        what: Wrong::NoLabel,
-                    });
-                }
-                if !labels.contains(text.as_ref()) {
-                    labels.insert(text.into_owned());
-                }
+    labels: BTreeSet<String>,
+}
+
+impl TargetFitter {
+    fn new(wanted: Wanted) -> Self {
+        Self { wanted, labels: BTreeSet::new() }
+    }
+
+    fn add(&mut self, cell: Cell<'_>) -> Result<(), Wrong> {
+        if self.wanted == Wanted::Values {
+            return value_of(cell).map(drop);
+        }
+        if cell == Cell::Missing {
+            return Err(Wrong::NoLabel);
+        }
+        let label = cell.spelled();
+        if !self.labels.contains(label.as_ref()) {
+            self.labels.insert(label.into_owned());
+        }
+        Ok(())
+    }
+
+    fn finish(self, column: &str) -> Result<Target, Wrong> {
+        let column = column.to_owned();
+        if self.wanted == Wanted::Values {
+            return Ok(Target::Values { column });
+        }
+        let labels = order(self.labels);
+        match (labels.as_slice(), self.wanted) {
+            ([only], _) => Err(Wrong::OneClass(only.clone())),
+            (_, Wanted::TwoClasses(loss)) if labels.len() != 2 => {
+                Err(Wrong::NotTwoClasses { found: labels, loss })
             }
+            _ => Ok(Target::Classes { column, labels }),
         }
     }
-    let labels = order(labels);
-    let column = name(data, column);
-    match (labels.as_slice(), wanted) {
-        ([only], _) => Err(DataError::column(data.file(), column, Wrong::OneClass(only.clone()))),
-        (_, Wanted::TwoClasses(loss)) if labels.len() != 2 => {
-            Err(DataError::column(data.file(), column, Wrong::NotTwoClasses { found: labels, loss }))
-        }
-        _ => Ok(Target::Classes { column, labels }),
-    }
+}
+
+/// A number to learn: finite as f32.
+pub(crate) fn value_of(cell: Cell<'_>) -> Result<f32, Wrong> {
+    let value = number_of(cell)? as f32;
+    if value.is_finite() { Ok(value) } else { Err(Wrong::NotNumber(cell.spelled().into())) }
 }

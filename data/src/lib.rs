@@ -2,32 +2,43 @@
 //!
 //! ```text
 //! file ──open──▶ Dataset (columns, blocks) ──fit──▶ Encoder ──encode──▶ Table ──part──▶ a worker's Table
-//!                 csv, idx                  training rows    any rows      numbers        by Receiver
+//!               formats/                 training rows    any rows      numbers        by Receiver
 //! ```
 //!
-//! A [`Dataset`] gives what a file holds, an [`Encoder`] says what a model sees of it and is stored with
-//! the model, a [`Table`] holds the numbers. Nothing here depends on the clock, on threads or on the
-//! order in which a system lists files.
+//! A [`Dataset`] gives what files hold, in Arrow's columns and in blocks; a `Pass` goes through its rows
+//! cell by cell; an [`Encoder`] says what a model sees of them and is stored with the model; a [`Table`]
+//! holds the numbers. Nothing here depends on the clock, on threads or on the order in which a system
+//! lists files.
 
-mod csv;
+mod coder;
 mod dataset;
 mod encode;
 mod encoder;
 mod error;
-mod file;
+mod feature;
 mod fit;
-mod idx;
+mod fitter;
+mod formats;
+mod infer;
 mod load;
 mod moments;
 mod part;
+mod pass;
+mod sketch;
 mod table;
 #[cfg(test)]
 mod tests;
+mod time;
+mod values;
 
-pub use dataset::{Block, Column, Dataset, Kind, Text, Values, open};
-pub use encode::TargetUse;
-pub use encoder::{Bad, Encoder, Inputs, Scale, Target};
+pub use dataset::{Block, Column, Dataset};
+pub use encode::{Taking, TargetUse};
+pub use encoder::{Bad, Encoder, Inputs, Target};
 pub use error::{DataError, Place, Wrong};
-pub use load::{Prepared, load};
+pub use feature::{Code, Feature, Number};
+pub use formats::open;
+pub use infer::Profile;
+pub use load::{Prepared, Skipped, load};
 pub use part::{PartError, Receiver};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
+pub use values::{Cell, Kind, Values};

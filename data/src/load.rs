@@ -6,6 +6,7 @@ use lockstep_core::epoch::held_out;
 use lockstep_core::run::spec::{Data, Loss, Validation};
 
 use crate::fit::fit;
+use crate::pass::Pass;
 use crate::{DataError, Encoder, Table, TargetUse, Wrong, open};
 
 /// A run's data.
@@ -17,6 +18,17 @@ pub struct Prepared {
     pub validation: Option<Table>,
     /// Fitted on the training rows.
     pub encoder: Encoder,
+    /// Bad rows that were left out.
+    pub skipped: Skipped,
+}
+
+/// Bad rows that were left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Of the rows to train on.
+    pub train: u64,
+    /// Of the rows to validate on.
+    pub validation: u64,
 }
 
 /// Reads the data of a run; relative paths start at `base`, the run file's folder.
@@ -24,7 +36,7 @@ pub struct Prepared {
 /// # Errors
 /// The first thing that is wrong with the data, or with what the run file says of it.
 pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared, DataError> {
-    let train = open(&data.train, base)?;
+    let train = open(&data.train, &data.reading, base)?;
     let share = match data.validation {
         Validation::Fraction(share) => Some(share),
         _ => None,
@@ -38,12 +50,19 @@ pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared,
         }
     }
     let trains = |row| !held(row);
-    let encoder = fit(&*train, data.target.as_deref(), data.features.as_deref(), loss, &trains)?;
+    let pass = Pass { data: &*train, reading: &data.reading, on_bad_row: data.on_bad_row, wanted: &trains };
+    let (encoder, _) = fit(pass, data, loss)?;
+    let required = TargetUse::Required;
     let validation = match &data.validation {
         Validation::None => None,
-        Validation::Fraction(_) => Some(encoder.encode_some(&*train, TargetUse::Required, &held)?),
-        Validation::Source(source) => Some(encoder.encode_file(source, base, TargetUse::Required)?),
+        Validation::Fraction(_) => Some(encoder.encode(Pass { wanted: &held, ..pass }, required)?),
+        Validation::Source(source) => {
+            let rows = open(source, &data.reading, base)?;
+            Some(encoder.encode(Pass { data: &*rows, wanted: &|_| true, ..pass }, required)?)
+        }
     };
-    let train = encoder.encode_some(&*train, TargetUse::Required, &trains)?;
-    Ok(Prepared { train, validation, encoder })
+    let (train, left_out) = encoder.encode(pass, required)?;
+    let (validation, also) = validation.unzip();
+    let skipped = Skipped { train: left_out, validation: also.unwrap_or(0) };
+    Ok(Prepared { train, validation, encoder, skipped })
 }

@@ -43,19 +43,20 @@ impl Moments {
 #[derive(Debug, Default)]
 pub(crate) struct ColumnMoments {
     piece: Moments,
+    /// The number of that piece.
+    number: u64,
     /// Finished subtrees from left to right, each with its level; levels fall.
     subtrees: Vec<(u32, Moments)>,
 }
 
 impl ColumnMoments {
-    /// Adds the next row; `None` if it is held out. Rows come in order, from 0.
-    pub(crate) fn row(&mut self, row: u64, value: Option<f64>) {
-        if row > 0 && row.is_multiple_of(PIECE) {
+    /// Adds the value of a row; rows come in order, some perhaps not at all.
+    pub(crate) fn add(&mut self, row: u64, value: f64) {
+        while self.number < row / PIECE {
             self.close_piece();
+            self.number += 1;
         }
-        if let Some(value) = value {
-            self.piece.add(value);
-        }
+        self.piece.add(value);
     }
 
     fn close_piece(&mut self) {
@@ -71,7 +72,7 @@ impl ColumnMoments {
         self.close_piece();
         let whole =
             self.subtrees.into_iter().rev().fold(Moments::default(), |right, (_, left)| left.merge(right));
-        (whole.mean, (whole.squares / whole.count).sqrt())
+        (whole.mean, (whole.squares / whole.count.max(1.0)).sqrt())
     }
 }
 
@@ -82,7 +83,9 @@ mod tests {
     fn of(values: impl IntoIterator<Item = Option<f64>>) -> (f64, f64) {
         let mut column = ColumnMoments::default();
         for (row, value) in values.into_iter().enumerate() {
-            column.row(row as u64, value);
+            if let Some(value) = value {
+                column.add(row as u64, value);
+            }
         }
         column.finish()
     }

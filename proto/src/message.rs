@@ -24,6 +24,8 @@ pub enum FromWorker {
     Computed(Computed),
     /// The worker wants to go.
     Leave,
+    /// Where a node's numbers stopped being finite.
+    Explained(Explained),
 }
 
 /// Who is there.
@@ -85,6 +87,8 @@ pub enum ToWorker {
     Assign(Assign),
     /// Pieces to evaluate.
     Evaluate(Evaluate),
+    /// A node's gradient was not finite: where did its numbers stop to be?
+    Explain(Explain),
     /// The run has ended for this worker.
     End(End),
     /// The worker may go, as it wanted to.
@@ -163,6 +167,35 @@ pub struct Evaluate {
     pub step: u64,
     /// Ascending.
     pub pieces: Vec<u32>,
+}
+
+/// A node whose gradient was not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explain {
+    /// The step.
+    pub step: u64,
+    /// The node.
+    pub node: Node,
+}
+
+/// Where a node's numbers stopped being finite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Of which gradient.
+    pub of: Explain,
+    /// `None`: to this worker all are finite.
+    pub found: Option<Found>,
+}
+
+/// A number that is not finite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whose microbatch it is in.
+    pub shard: u32,
+    /// The training row, counted from 0; `None` if only a sum over rows is not finite.
+    pub row: Option<u64>,
+    /// For people: what it is part of.
+    pub place: String,
 }
 
 /// How a run ended for a worker.

@@ -175,6 +175,7 @@ async fn attempt(
                 Output::Evaluate { weights, pieces, .. } => {
                     orders.send(Order::Evaluate { weights, pieces }).is_ok()
                 }
+                Output::Explain(explain, weights) => orders.send(Order::Explain(explain, weights)).is_ok(),
                 Output::Control(message) => control_out.send(message.into()).is_ok(),
                 Output::Tensors(message) => tensors_out.send(message.into()).is_ok(),
             };
@@ -196,6 +197,7 @@ fn directive(message: Option<wire::ToWorker>) -> Result<Directive, Lost> {
     Ok(match message.ok_or(Lost::Closed)?.try_into()? {
         ToWorker::Assign(assign) => Directive::Input(Input::Assign(assign)),
         ToWorker::Evaluate(evaluate) => Directive::Input(Input::Evaluate(evaluate)),
+        ToWorker::Explain(explain) => Directive::Input(Input::Explain(explain)),
         ToWorker::Accepted => Directive::Joined,
         ToWorker::Leave => Directive::Over(Ok(Ended::Stopped)),
         ToWorker::End(end) => Directive::Over(Ok(Ended::Run(end.outcome, end.text))),

@@ -5,13 +5,15 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
+use lockstep_core::diagnosis::{self, Fault};
 use lockstep_core::evaluation;
 use lockstep_core::gradient::{Engine, Step};
-use lockstep_core::model::Workspace;
+use lockstep_core::model::{Batch, Workspace};
 use lockstep_core::run::spec::Wire;
 use lockstep_core::threads::Threads;
 use lockstep_core::tree::{Node, Tree};
 use lockstep_proto::Payloads;
+use lockstep_proto::message::{Explain, Explained, Found};
 use tokio::sync::mpsc as async_mpsc;
 
 use crate::arriving::Arriving;
@@ -25,6 +27,7 @@ use crate::task::{Task, Unfit, empty};
 pub(crate) enum Order {
     Compute(Job),
     Evaluate { weights: Arc<Arriving>, pieces: Vec<u32> },
+    Explain(Explain, Arc<Arriving>),
 }
 
 /// What the thread computes, as inputs of the session; an error is the last.
@@ -45,6 +48,7 @@ pub(crate) fn start(task: Task, threads: Threads) -> io::Result<(mpsc::Sender<Or
             let done = match order {
                 Order::Compute(job) => computer.compute(&job),
                 Order::Evaluate { weights, pieces } => computer.evaluate(&weights, &pieces),
+                Order::Explain(explain, weights) => computer.explain(explain, &weights),
             };
             let done = computer.outgoing.send(done);
             if done.is_err() {
@@ -107,5 +111,25 @@ impl Computer {
             }
         }
         Ok(Input::Evaluated(sums))
+    }
+
+    /// Shard by shard, on rows that are gathered anew.
+    fn explain(&mut self, of: Explain, weights: &Arriving) -> Result<Input, Unfit> {
+        let Task { run, model, .. } = &self.task;
+        let tree = Tree::new(run.cluster.shards);
+        let (mut order, mut microbatch) = (self.task.order(), empty());
+        let whole = weights.here() >= model.layers() && tree.contains(of.node);
+        for shard in of.node.shards().filter(|shard| whole && *shard < tree.shards()) {
+            let rows = self.task.rows_of(&mut order, of.step, shard);
+            self.task.load_step(&mut order, of.step, shard, &mut microbatch)?;
+            let batch = Batch { seed: run.seed, step: of.step, shard };
+            let fault = diagnosis::find(model, weights, batch, &mut microbatch, &mut self.workspace);
+            if let Some(Fault { place, row }) = fault {
+                let row = row.and_then(|row| rows.get(row)).copied();
+                let found = Found { shard, row, place: place.to_string() };
+                return Ok(Input::Explained(Explained { of, found: Some(found) }));
+            }
+        }
+        Ok(Input::Explained(Explained { of, found: None }))
     }
 }

@@ -20,7 +20,9 @@ use lockstep_core::model::Model;
 use lockstep_core::run::spec::Wire;
 use lockstep_core::tree::Node;
 use lockstep_proto::Generation;
-use lockstep_proto::message::{Assign, Computed, Down, Evaluate, Evaluated, FromWorker, Gradient, Up};
+use lockstep_proto::message::{
+    Assign, Computed, Down, Evaluate, Evaluated, Explain, Explained, FromWorker, Gradient, Up,
+};
 
 use crate::arriving::Arriving;
 use crate::weights::{Buffer, Misfit};
@@ -32,6 +34,8 @@ pub enum Input {
     Assign(Assign),
     /// Pieces to evaluate.
     Evaluate(Evaluate),
+    /// Numbers to look for.
+    Explain(Explain),
     /// On the tensor stream.
     Tensors(Down),
     /// A chunk of a gradient has been computed.
@@ -45,6 +49,8 @@ pub enum Input {
     },
     /// So is the evaluation.
     Evaluated(Vec<(u32, Sums)>),
+    /// So is the search.
+    Explained(Explained),
 }
 
 /// What is to be done.
@@ -62,6 +68,8 @@ pub enum Output {
         /// Ascending.
         pieces: Vec<u32>,
     },
+    /// Find the first number of this node's gradient that is not finite; answer with `Explained`.
+    Explain(Explain, Arc<Arriving>),
     /// On the control stream.
     Control(FromWorker),
     /// On the tensor stream.
@@ -101,6 +109,7 @@ pub struct Session {
     exact: Buffer,
     assigned: Option<Assign>,
     evaluation: Option<Evaluate>,
+    explain: Option<Explain>,
     /// The newest step that was begun, or whose weights are whole: the one before is committed, and
     /// nobody wants its gradient any more.
     step: u64,
@@ -126,6 +135,7 @@ impl Session {
             window,
             assigned: None,
             evaluation: None,
+            explain: None,
             step: 0,
             begun: BTreeSet::new(),
             busy: None,
@@ -156,6 +166,7 @@ impl Session {
                 }
             }
             Input::Evaluate(evaluate) => self.evaluation = Some(evaluate),
+            Input::Explain(explain) => self.explain = Some(explain),
             Input::Tensors(Down::Weights(weights)) if weights.exact => {
                 self.exact.take(&weights)?;
             }
@@ -175,6 +186,10 @@ impl Session {
                     self.outputs.push_back(Output::Control(FromWorker::Computed(computed)));
                 }
             }
+            Input::Explained(explained) => {
+                self.busy = None;
+                self.explained(explained);
+            }
             Input::Evaluated(pieces) => {
                 if let Some(Busy { step, .. }) = self.busy.take() {
                     let evaluated = Evaluated { step, pieces };
@@ -186,8 +201,29 @@ impl Session {
         Ok(())
     }
 
+    /// Before other work: the run waits for it. Of weights that are gone, nothing can be told.
+    fn explain(&mut self) {
+        let Some(explain) = self.explain.take() else { return };
+        match self.weights.of(explain.step).cloned() {
+            Some(weights) => {
+                // Under no assignment.
+                let (step, generation) = (explain.step, Generation::new(0, 0));
+                self.busy = Some(Busy { step, generation, weights: weights.clone() });
+                self.outputs.push_back(Output::Explain(explain, weights));
+            }
+            None => self.explained(Explained { of: explain, found: None }),
+        }
+    }
+
+    fn explained(&mut self, explained: Explained) {
+        self.outputs.push_back(Output::Control(FromWorker::Explained(explained)));
+    }
+
     fn advance(&mut self) {
         self.release();
+        if self.busy.is_none() {
+            self.explain();
+        }
         if self.busy.is_none() {
             self.evaluate();
         }

@@ -80,6 +80,12 @@ impl Task {
         Order::new(self.run.seed, self.run.cluster.shards, self.run.train.batch_size, arrangement)
     }
 
+    /// Which training rows are a shard's in a step.
+    pub fn rows_of(&self, order: &mut Order, step: u64, shard: u32) -> Vec<u64> {
+        let steps = order.plan().steps_per_epoch().max(1);
+        order.rows(step / steps, step % steps, shard)
+    }
+
     /// A shard's rows of a step, into the memory of `microbatch`.
     pub fn load_step(
         &self,
@@ -88,8 +94,7 @@ impl Task {
         shard: u32,
         microbatch: &mut Microbatch<f32>,
     ) -> Result<(), Unfit> {
-        let steps = order.plan().steps_per_epoch().max(1);
-        let rows = order.rows(step / steps, step % steps, shard);
+        let rows = self.rows_of(order, step, shard);
         microbatch.shard = shard;
         gather(&self.train, &rows, microbatch, self.target)
     }

@@ -1,6 +1,6 @@
 //! `lockstep inspect`: what a run file, dataset, model, checkpoint or run directory is.
 
-mod dataset;
+pub mod dataset;
 mod directory;
 mod model;
 mod prediction;
@@ -17,8 +17,8 @@ use crate::rows::source;
 /// Arguments of `lockstep inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A run file, a CSV file, IDX files (IMAGES or IMAGES,LABELS), a model.safetensors, a checkpoint's
-    /// directory or a run directory
+    /// A run file, a file, folder or pattern of data, IDX files (IMAGES or IMAGES,LABELS), a
+    /// model.safetensors, a checkpoint's directory or a run directory
     #[arg(value_name = "PATH")]
     path: String,
     /// Print JSON
@@ -50,8 +50,11 @@ fn described(name: &str, cluster: prediction::Cluster) -> Result<Description, Fa
     if path.is_dir() {
         return if path.join("manifest.json").is_file() {
             model::checkpoint(path)
-        } else {
+        } else if path.join("run.toml").is_file() {
             directory::describe(path)
+        } else {
+            // Of a folder that is neither, the more likely thing is said to be missing.
+            dataset::describe(&source(name)).or_else(|_| directory::describe(path))
         };
     }
     match extension {

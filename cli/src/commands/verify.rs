@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Rows and model, if they are those that the run began with.
 fn inputs(record: &mut Record, base: &Path) -> Result<Option<(Rows, Model)>, Failure> {
     let run = &record.run;
-    let Prepared { train, validation, encoder } =
+    let Prepared { train, validation, encoder, .. } =
         lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
     let rows = Rows { train, validation };
     let found = assemble::inputs(run, &rows, &encoder).map_err(Failure::failed)?;

@@ -76,7 +76,7 @@ impl Effects for RunEffects {
             Record::Step(step) => {
                 step.step.is_multiple_of(self.record_every) || step.step == step.total_steps
             }
-            Record::Evaluation { .. } => true,
+            Record::Skipped { .. } | Record::Evaluation { .. } => true,
         };
         if wanted && let Err(problem) = self.directory.record(&record) {
             warn!("a line of metrics could not be written: {problem}");

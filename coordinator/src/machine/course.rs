@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::nonfinite::Suspicions;
 use super::{Action, Machine, Work, evaluation, step};
 use crate::progress::{Evaluation, Record, StepRecord};
 use crate::reducer::Committed;
@@ -57,6 +58,7 @@ impl Machine {
         self.actions.push_back(Action::Begin(present));
         self.actions.push_back(Action::Want(work.all().collect()));
         self.step_began = now;
+        self.suspicions = Suspicions::default();
         self.work = Work::Step(work);
         for session in self.assigned.keys().copied().collect::<Vec<_>>() {
             self.send_nodes(now, session);
@@ -73,10 +75,15 @@ impl Machine {
         let step = self.progress.step;
         let due = step.is_multiple_of(self.config.evaluate_every) || step >= self.config.total_steps;
         self.progress.evaluation_due = self.config.pieces > 0 && due;
+        let epoch = self.progress.epoch(plan.steps_per_epoch());
+        if committed.skipped {
+            self.actions.push_back(Action::Record(Record::Skipped { step, epoch }));
+            return self.boundary(now);
+        }
         self.actions.push_back(Action::Record(Record::Step(StepRecord {
             step,
             total_steps: self.config.total_steps,
-            epoch: self.progress.epoch(plan.steps_per_epoch()),
+            epoch,
             loss: committed.summary.loss / committed.summary.weight,
             lr: committed.lr,
             norm: committed.norm,

@@ -208,14 +208,7 @@ impl Machine {
 
     /// Open nodes without a worker go to those who are done with them first.
     pub(super) fn reassign_step(&mut self, now: Duration) {
-        let load = |session| {
-            self.members.get(session).and_then(|member| member.duty).map_or(0, |duty| duty.asked.units)
-        };
-        let costs = self.costs(now, &self.members.crew());
-        let candidates: Vec<Candidate> = costs
-            .into_iter()
-            .map(|(session, cost)| Candidate { session, cost, load: load(session) })
-            .collect();
+        let candidates = self.candidates(now);
         let Work::Step(work) = &mut self.work else { return };
         let (touched, new) = work.place(&candidates);
         if touched.is_empty() {
@@ -228,6 +221,14 @@ impl Machine {
         for session in touched {
             self.send_nodes(now, session);
         }
+    }
+
+    /// Those who can be given nodes.
+    pub(super) fn candidates(&self, now: Duration) -> Vec<Candidate> {
+        let duty = |session| self.members.get(session).and_then(|member| member.duty);
+        let load = |session| duty(session).map_or(0, |duty| duty.asked.units);
+        let costs = self.costs(now, &self.members.crew()).into_iter();
+        costs.map(|(session, cost)| Candidate { session, cost, load: load(session) }).collect()
     }
 
     pub(super) fn reassign_evaluation(&mut self, now: Duration) {

@@ -109,7 +109,10 @@ impl Machine {
         self.actions.push_back(Action::Attach(session));
         match &self.work {
             Work::Idle => self.boundary(now),
-            Work::Step(_) => self.reassign_step(now),
+            Work::Step(_) => {
+                self.reassign_step(now);
+                self.ask_suspects(now);
+            }
             Work::Evaluation(_) => self.reassign_evaluation(now),
             Work::Abandoned | Work::Ended => {}
         }
@@ -177,7 +180,11 @@ impl Machine {
         let step = self.progress.step;
         self.notice(Notice::Lost { worker: member.hello.name, why, step, open });
         match self.work {
-            Work::Step(_) => self.reassign_step(now),
+            Work::Step(_) => {
+                self.suspicions.lose(session);
+                self.reassign_step(now);
+                self.ask_suspects(now);
+            }
             Work::Evaluation(_) => self.reassign_evaluation(now),
             Work::Idle | Work::Abandoned | Work::Ended => {}
         }

@@ -23,6 +23,7 @@ mod evaluation;
 mod labour;
 mod members;
 mod membership;
+mod nonfinite;
 mod pace;
 mod parts;
 mod saving;
@@ -36,7 +37,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
-use lockstep_proto::message::{Outcome, Reason, ToWorker};
+use lockstep_proto::message::{Reason, ToWorker};
 use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
@@ -79,6 +80,8 @@ pub struct Machine {
     not_saved: Option<u64>,
     /// When a checkpoint was last asked for.
     saved_at: Duration,
+    /// Of the open step.
+    suspicions: nonfinite::Suspicions,
     stopping: bool,
     balance: Balance,
     pace: Pace,
@@ -101,6 +104,7 @@ impl Machine {
             saving: None,
             not_saved: None,
             saved_at: Duration::ZERO,
+            suspicions: nonfinite::Suspicions::default(),
             stopping: false,
             balance: Balance::default(),
             pace: Pace::default(),
@@ -122,7 +126,8 @@ impl Machine {
         }
         let late = self.members.first_deadline(self.config.heartbeat);
         let tell = self.wait.as_ref().map(Wait::next);
-        late.into_iter().chain(tell).chain(self.first_due()).min()
+        let search = self.suspicions.deadline();
+        late.into_iter().chain(tell).chain(self.first_due()).chain(search).min()
     }
 
     /// How far the run is.
@@ -145,6 +150,7 @@ impl Machine {
             let silent = self.config.heartbeat * MISSED_HEARTBEATS;
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
+        self.search_is_late(now);
         self.check_duties(now);
         self.note_wait(now);
         self.tell_waiting(now);
@@ -194,12 +200,19 @@ impl Machine {
             Event::NodeDone(node) => {
                 if let Work::Step(work) = &mut self.work {
                     work.finish(node);
+                    for worker in self.suspicions.cleared(node) {
+                        self.notice(Notice::Doubtful { worker, step: self.progress.step, node });
+                    }
                 }
             }
             Event::Committed(committed) => self.committed(now, committed),
             Event::Abandoned { whole } => self.abandoned(now, whole),
-            Event::NotFinite { step, what } => {
-                self.finish(Outcome::Failed, format!("step {step}: {what}; nothing of this step was kept"));
+            Event::NodeNotFinite(session, node) => self.not_finite(now, session, node),
+            Event::NotFinite { step, what } => self.give_up(step, what),
+            Event::Explained(session, explained) => {
+                if self.members.heard(session, now).is_some() {
+                    self.explained(now, session, explained);
+                }
             }
             Event::Saved { step, result } => self.saved(now, step, result),
             Event::Stop { untouched } => {

@@ -11,11 +11,18 @@ pub(super) struct Parts<K> {
     /// Beside the owner.
     also: BTreeMap<K, BTreeSet<Session>>,
     done: BTreeSet<K>,
+    /// Whose answer would not do.
+    tried: BTreeMap<K, BTreeSet<Session>>,
 }
 
 impl<K: Ord + Copy> Parts<K> {
     pub(super) fn new(owners: impl Iterator<Item = (K, Option<Session>)>) -> Self {
-        Self { owners: owners.collect(), also: BTreeMap::new(), done: BTreeSet::new() }
+        Self {
+            owners: owners.collect(),
+            also: BTreeMap::new(),
+            done: BTreeSet::new(),
+            tried: BTreeMap::new(),
+        }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = K> {
@@ -57,7 +64,7 @@ impl<K: Ord + Copy> Parts<K> {
     /// The session is gone. Returns the open parts that nobody computes now; of the others, someone else
     /// is the owner.
     pub(super) fn lose(&mut self, session: Session) -> Vec<K> {
-        let Self { owners, also, done } = self;
+        let Self { owners, also, done, .. } = self;
         for others in also.values_mut() {
             others.remove(&session);
         }
@@ -69,6 +76,26 @@ impl<K: Ord + Copy> Parts<K> {
             }
         }
         open
+    }
+
+    pub(super) fn owner(&self, part: K) -> Option<Session> {
+        self.owners.get(&part).copied().flatten()
+    }
+
+    /// This session's answer to a part will not do. It computes it no more; whoever helped owns it.
+    pub(super) fn tried(&mut self, part: K, session: Session) {
+        let Some(owner) = self.owners.get_mut(&part) else { return };
+        self.tried.entry(part).or_default().insert(session);
+        let also = self.also.entry(part).or_default();
+        also.remove(&session);
+        if *owner == Some(session) {
+            *owner = also.pop_first();
+        }
+    }
+
+    /// Whether it is done, or someone is at it, or it is no part.
+    pub(super) fn is_computed(&self, part: K) -> bool {
+        self.done.contains(&part) || self.owners.get(&part).is_none_or(Option::is_some)
     }
 
     /// Open parts without an owner.
@@ -104,7 +131,11 @@ impl<K: Ord + Copy> Parts<K> {
             if computers.is_empty() || !computers.iter().all(|session| late.contains(session)) {
                 continue;
             }
-            let others = given.iter_mut().filter(|(session, _)| !computers.contains(session));
+            let tried = self.tried.get(&part);
+            let may = |session: &Session| {
+                !computers.contains(session) && !tried.is_some_and(|tried| tried.contains(session))
+            };
+            let others = given.iter_mut().filter(|(session, _)| may(session));
             let Some((session, given)) = others.min_by_key(|(session, given)| (**given, **session)) else {
                 continue;
             };

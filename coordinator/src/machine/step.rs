@@ -62,6 +62,22 @@ impl Work {
         count(self.tree, &self.open_of(session))
     }
 
+    /// The owner's gradient of a node will not do: whoever of these would be done with it first gets it,
+    /// whole. `None` if nobody does, or someone else computes it already.
+    pub(super) fn give_again(&mut self, node: Node, by: Session, to: &[Candidate]) -> Option<Session> {
+        self.nodes.tried(node, by);
+        if self.nodes.is_computed(node) {
+            return None;
+        }
+        let done = |one: &&Candidate| (u128::from(one.cost.max(1)) * u128::from(one.load + 1), one.session);
+        let Some(first) = to.iter().min_by_key(done) else {
+            self.nodes.give(node, by);
+            return None;
+        };
+        self.nodes.give(node, first.session);
+        Some(first.session)
+    }
+
     /// Gives the open nodes without a worker, split so that all can help, to whoever would be done with
     /// them first. Returns who got some, and the nodes that are new.
     pub(super) fn place(&mut self, candidates: &[Candidate]) -> (BTreeSet<Session>, Vec<Node>) {

@@ -10,9 +10,11 @@ use crate::progress::{Evaluation, Record};
 use crate::reducer::Committed;
 use lockstep_core::epoch::Plan;
 use lockstep_core::metrics::{Kind, Sums};
-use lockstep_core::run::spec::Numerics;
+use lockstep_core::run::spec::{Numerics, OnNonfinite};
 use lockstep_proto::PROTOCOL;
-use lockstep_proto::message::{Assign, Computed, End, Evaluate, Evaluated, Hello, Ready, Refused, Welcome};
+use lockstep_proto::message::{
+    Assign, Computed, End, Evaluate, Evaluated, Hello, Outcome, Ready, Refused, Welcome,
+};
 
 mod labour;
 
@@ -30,6 +32,7 @@ fn config() -> Config {
         plan: Plan::new(15, 4, 8),
         total_steps: 4,
         evaluate_every: 2,
+        on_nonfinite: OnNonfinite::Stop,
         pieces: 3,
         save_every: 2,
         save_after: None,
@@ -92,7 +95,7 @@ fn running(progress: Progress, workers: &[Session]) -> Machine {
 
 fn commit(step: u64) -> Event {
     let summary = Summary { loss: 4.0, weight: 8.0, rows: 8 };
-    Event::Committed(Committed { step, summary, lr: 0.5, norm: None })
+    Event::Committed(Committed { step, summary, lr: 0.5, norm: None, skipped: false })
 }
 
 fn assign(session: Session, generation: u32, step: u64, nodes: &[(u8, u32)]) -> Action {
@@ -443,14 +446,4 @@ fn a_stop_tries_again_after_an_older_checkpoint_failed() {
     assert!(matches!(&actions[1..], [Action::Save(save)] if save.progress.step == 3));
 }
 
-#[test]
-fn numbers_that_are_not_finite_fail_the_run() {
-    let mut machine = running(Progress::default(), &[A]);
-    let text: String = "step 0: the loss is not finite; nothing of this step was kept".into();
-    let end = End { outcome: Outcome::Failed, text: text.clone() };
-    assert_eq!(
-        handle(&mut machine, Event::NotFinite { step: 0, what: "the loss is not finite".into() }),
-        [Action::Send(A, ToWorker::End(end)), Action::Close(A), Action::Finish(Outcome::Failed, text)]
-    );
-    assert_eq!(machine.poll_timeout(), None);
-}
+mod nonfinite;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use lockstep_core::epoch::Plan;
 use lockstep_core::metrics::{Kind, Metric};
-use lockstep_core::run::spec::{EarlyStopping, Numerics};
+use lockstep_core::run::spec::{EarlyStopping, Numerics, OnNonfinite};
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
-use lockstep_proto::message::{Computed, Evaluated, Hello, Outcome, Ready, ToWorker};
+use lockstep_proto::message::{Computed, Evaluated, Explained, Hello, Outcome, Ready, ToWorker};
 
 use crate::notice::Notice;
 use crate::progress::{Progress, Record};
@@ -30,6 +30,8 @@ pub struct Config {
     pub save_after: Option<Duration>,
     /// What evaluations decide.
     pub watched: Watched,
+    /// What follows numbers that are not finite.
+    pub on_nonfinite: OnNonfinite,
     /// Between two signs of life.
     pub heartbeat: Duration,
     /// No step begins with fewer workers; at least 1.
@@ -102,7 +104,11 @@ pub enum Event {
         /// Nothing of it was applied: W(step) and its optimizer are whole.
         whole: bool,
     },
-    /// The step's numbers are not finite.
+    /// Numbers of this node, as this worker computed them, are not finite; they were refused.
+    NodeNotFinite(Session, Node),
+    /// Where a node's numbers stopped being finite.
+    Explained(Session, Explained),
+    /// The step's numbers are not finite, whoever computes them.
     NotFinite {
         /// The step.
         step: u64,
@@ -136,6 +142,8 @@ pub enum Action {
     Want(Vec<Node>),
     /// Close the open step and answer with [`Event::Abandoned`].
     Abandon,
+    /// Commit the open step without its gradient: the weights stay.
+    Skip,
     /// Send this worker weights from now on.
     Attach(Session),
     /// Send it no more.

@@ -34,6 +34,7 @@ use lockstep_proto::{Payloads, Session};
 use crate::ledger::{Accepted, Ledger, Refusal};
 use arithmetic::{Addend, Sum};
 use subscribers::{Due, Subscribers};
+use update::Change;
 pub use update::{Snapshot, State};
 
 /// What the reducer gives.
@@ -50,7 +51,9 @@ pub enum Output {
         /// Nothing of it was applied: W(step) and its optimizer are whole.
         whole: bool,
     },
-    /// The step's gradient or loss is not finite: nothing of it is committed.
+    /// A chunk of this node, as this worker computed it, is not finite.
+    NodeNotFinite(Session, Node),
+    /// A sum of finite gradients or losses is not finite: nothing of the step is committed.
     NotFinite {
         /// The step.
         step: u64,
@@ -70,6 +73,8 @@ pub struct Committed {
     pub lr: f64,
     /// Of the mean gradient before clipping, where clipping is on.
     pub norm: Option<f64>,
+    /// Its numbers were not finite, so that the weights stay; the summary is empty.
+    pub skipped: bool,
 }
 
 /// Sums, updates and sends.
@@ -159,8 +164,7 @@ impl Reducer {
     pub fn abandon(&mut self) {
         self.ledger.close();
         self.late[1].fill(None);
-        let waiting = self.waiting.iter_mut().flat_map(|waiting| waiting.drain(..));
-        self.spare.extend(waiting.map(|(_, sum)| sum));
+        self.forget_sums();
         self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
     }
 
@@ -220,6 +224,10 @@ impl Reducer {
         let encoding = if exact { Wire::F32 } else { self.wire };
         if payload.len() != wire::width(encoding) * range.len() {
             return Err(Refusal::WrongLength);
+        }
+        if !summary.loss.is_finite() || !wire::is_finite(payload, encoding) {
+            self.outputs.push_back(Output::NodeNotFinite(session, node));
+            return Err(Refusal::NotFinite);
         }
         let accepted = self.ledger.accept(step, node, chunk, summary)?;
         let Accepted { at, summary, root, node_done, granted, siblings } = accepted;
@@ -295,35 +303,54 @@ impl Reducer {
         let Some(range) = self.chunks.range(chunk as usize) else { return };
         self.summary = summary;
         if !summary.loss.is_finite() || !finite {
-            let what = if summary.loss.is_finite() { "gradient" } else { "loss" };
-            let what = format!("the {what} is not finite");
+            let what = if summary.loss.is_finite() { "gradients" } else { "losses" };
+            let what = format!("the sum of the shards' {what}, which are finite, is not");
             self.outputs.push_back(Output::NotFinite { step: self.step(), what });
             return;
         }
-        if self.state.clips() {
+        if self.state.keeps() {
             self.state.keep_mean(range, mean);
             if self.ledger.complete() {
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
                     if let Some(range) = self.chunks.range(chunk) {
-                        self.apply(chunk as u32, range, None, summary.rows);
+                        self.apply(chunk as u32, range, &Change::Kept(summary.rows));
                     }
                 }
             }
         } else {
-            self.apply(chunk, range, Some(mean), summary.rows);
+            self.apply(chunk, range, &Change::Mean(mean, summary.rows));
         }
         if self.applied.len() == self.chunks.len() {
-            self.commit();
+            self.commit(false);
         }
     }
 
-    /// Updates a chunk, by the mean that is given or the one that was kept, and sends it to whoever has
-    /// room for it.
-    fn apply(&mut self, chunk: u32, range: Range<usize>, mean: Option<&[f32]>, rows: u64) {
+    /// Commits the open step without its gradient, of a run whose updates wait for the last chunk.
+    pub fn skip(&mut self) {
+        if self.ledger.step().is_none() || !self.state.keeps() || !self.applied.is_empty() {
+            return;
+        }
+        self.forget_sums();
+        self.summary = Summary::default();
+        for chunk in (0..self.chunks.len()).rev() {
+            if let Some(range) = self.chunks.range(chunk) {
+                self.apply(chunk as u32, range, &Change::Nothing);
+            }
+        }
+        self.commit(true);
+    }
+
+    fn forget_sums(&mut self) {
+        let waiting = self.waiting.iter_mut().flat_map(|waiting| waiting.drain(..));
+        self.spare.extend(waiting.map(|(_, sum)| sum));
+    }
+
+    /// Updates a chunk, and sends it to whoever has room for it.
+    fn apply(&mut self, chunk: u32, range: Range<usize>, change: &Change<'_>) {
         let Self { payloads, state, threads, wire, .. } = self;
         let payload = payloads.make(range.len() * wire::width(*wire), |bytes| {
-            state.apply(range, mean, rows, bytes, *wire, threads);
+            state.apply(range, change, bytes, *wire, threads);
         });
         self.applied.push(chunk);
         let step = self.step();
@@ -342,10 +369,10 @@ impl Reducer {
         self.due = due;
     }
 
-    fn commit(&mut self) {
+    fn commit(&mut self, skipped: bool) {
         let step = self.step();
         let committed =
-            Committed { step, summary: self.summary, lr: self.state.lr(), norm: self.state.norm() };
+            Committed { step, summary: self.summary, lr: self.state.lr(), norm: self.state.norm(), skipped };
         self.subscribers.commit(step, self.chunks.len());
         self.ledger.close();
         self.applied.clear();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use lockstep_core::clip;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
-use lockstep_core::run::spec::{Run, Schedule, Wire};
+use lockstep_core::run::spec::{OnNonfinite, Run, Schedule, Wire};
 use lockstep_core::threads::Threads;
 use lockstep_core::{schedule, statistics, wire};
 
@@ -21,15 +21,25 @@ pub struct State {
     next: Vec<f32>,
     optimizer: Optimizer<f32>,
     layout: Layout,
+    /// The mean gradient until its last chunk is here, of a run that needs the whole to use any of it.
+    kept: Option<Vec<f32>>,
     clipping: Option<Clipping>,
 }
 
 #[derive(Debug)]
 struct Clipping {
     most: f64,
-    /// The mean gradient until its last chunk is here.
-    means: Vec<f32>,
     norm: f64,
+}
+
+/// What a chunk of W(step + 1) is made by.
+pub(super) enum Change<'a> {
+    /// The mean gradient, or what the rows are like; and how many there are.
+    Mean(&'a [f32], u64),
+    /// The same, as it was kept.
+    Kept(u64),
+    /// It stays as it is.
+    Nothing,
 }
 
 /// A copy of what a step changes, taken between two steps.
@@ -53,8 +63,8 @@ impl State {
         weights: Vec<f32>,
         optimizer: Optimizer<f32>,
     ) -> Self {
-        let clipping =
-            run.train.clip_norm.map(|most| Clipping { most, means: vec![0.0; layout.len()], norm: 0.0 });
+        let clipping = run.train.clip_norm.map(|most| Clipping { most, norm: 0.0 });
+        let keeps = clipping.is_some() || run.train.on_nonfinite == OnNonfinite::Skip;
         Self {
             step,
             total_steps,
@@ -63,6 +73,7 @@ impl State {
             weights,
             optimizer,
             layout: layout.clone(),
+            kept: keeps.then(|| vec![0.0; layout.len()]),
             clipping,
         }
     }
@@ -89,8 +100,9 @@ impl State {
         self.optimizer.learning_rate() * schedule::factor(&self.schedule, self.step, self.total_steps)
     }
 
-    pub(super) fn clips(&self) -> bool {
-        self.clipping.is_some()
+    /// Whether the update waits for the last chunk.
+    pub(super) fn keeps(&self) -> bool {
+        self.kept.is_some()
     }
 
     pub(super) fn norm(&self) -> Option<f64> {
@@ -98,35 +110,39 @@ impl State {
     }
 
     pub(super) fn keep_mean(&mut self, range: Range<usize>, mean: &[f32]) {
-        if let Some(clipping) = &mut self.clipping {
-            clipping.means[range].copy_from_slice(mean);
+        if let Some(kept) = &mut self.kept {
+            kept[range].copy_from_slice(mean);
         }
     }
 
     pub(super) fn clip(&mut self) {
-        if let Some(clipping) = &mut self.clipping {
-            clipping.norm = clip::norm(&self.layout, &clipping.means);
+        if let (Some(clipping), Some(kept)) = (&mut self.clipping, &mut self.kept) {
+            clipping.norm = clip::norm(&self.layout, kept);
             let factor = clip::factor(clipping.norm, clipping.most);
-            clip::scale(&mut clipping.means[..self.layout.trained()], factor);
+            clip::scale(&mut kept[..self.layout.trained()], factor);
         }
     }
 
-    /// Makes W(step + 1) of some elements, in `bytes` also, of a step of so many rows: by their mean
-    /// gradient, or by what these rows are like; by what is given, or what was kept.
+    /// Makes W(step + 1) of some elements, in `bytes` also.
     pub(super) fn apply(
         &mut self,
         range: Range<usize>,
-        mean: Option<&[f32]>,
-        rows: u64,
+        change: &Change<'_>,
         bytes: &mut [u8],
         encoding: Wire,
         threads: &Threads,
     ) {
         let (lr, statistics) = (self.lr(), self.is_statistics(&range));
-        let Self { step, weights, next, optimizer, layout, clipping, .. } = self;
-        let kept = clipping.as_ref().map(|clipping| &clipping.means[range.clone()]);
-        let Some(mean) = mean.or(kept) else { return };
+        let Self { step, weights, next, optimizer, layout, kept, .. } = self;
         let (weights, next) = (&weights[range.clone()], &mut next[range.clone()]);
+        let (mean, rows) = match (change, kept) {
+            (Change::Mean(mean, rows), _) => (*mean, *rows),
+            (Change::Kept(rows), Some(kept)) => (&kept[range.clone()], *rows),
+            (Change::Kept(_), None) | (Change::Nothing, _) => {
+                next.copy_from_slice(weights);
+                return wire::write(next, encoding, bytes);
+            }
+        };
         if statistics {
             statistics::update(layout.statistics(), &range, rows, mean, weights, next);
             return wire::write(next, encoding, bytes);

@@ -18,7 +18,7 @@ use super::checkpoint::{self, Checkpoint, Newest, digest_of};
 use super::digests::{Digests, Held};
 use super::environment::{self, Environment};
 use super::error::{Damage, StoreError};
-use super::lines::{self, EvaluationLine, Lines, StepLine};
+use super::lines::{self, EvaluationLine, Lines, SkippedLine, StepLine};
 use super::manifest::Manifest;
 use super::results::Results;
 use super::{files, names};
@@ -184,6 +184,9 @@ impl RunDirectory {
                 let samples_per_second = rows as f64 / seconds;
                 let line = StepLine { step, epoch, loss, lr, norm, samples_per_second, seconds, workers };
                 self.metrics.append(&line)
+            }
+            Record::Skipped { step, epoch } => {
+                self.metrics.append(&SkippedLine { step, epoch, skipped: true })
             }
             Record::Evaluation { step, epoch, sums } => {
                 self.metrics.append(&EvaluationLine { step, epoch, validation: sums.report(self.kind()) })

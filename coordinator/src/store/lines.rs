@@ -33,6 +33,14 @@ pub(super) struct EvaluationLine {
     pub(super) validation: Option<Report>,
 }
 
+/// Of a step that was left out.
+#[derive(Debug, Serialize)]
+pub(super) struct SkippedLine {
+    pub(super) step: u64,
+    pub(super) epoch: u64,
+    pub(super) skipped: bool,
+}
+
 /// A file to which whole lines are appended.
 #[derive(Debug)]
 pub(super) struct Lines {

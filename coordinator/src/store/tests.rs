@@ -10,7 +10,7 @@ use lockstep_core::model::Model;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::parse;
 use lockstep_core::run::spec::Run;
-use lockstep_data::{Encoder, FeatureType, Inputs as Columns, Scale, Shape, Target, TargetType};
+use lockstep_data::{Code, Encoder, Feature, FeatureType, Inputs as Columns, Shape, Target, TargetType};
 
 mod crash;
 mod damage;
@@ -47,7 +47,7 @@ impl Fixture {
     fn with(overrides: &[&str]) -> Self {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let run = parse(RUN, &overrides).unwrap();
-        let scale = |column: &str, mean| Scale { column: column.into(), mean, deviation: 1.0 / 3.0 };
+        let scale = |column: &str, mean| Feature::standardized(column, mean, 1.0 / 3.0);
         let encoder = Encoder {
             inputs: Columns::Columns(vec![scale("a", 0.1), scale("b", -7.0)]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes".into()] },
@@ -243,8 +243,9 @@ fn a_resume_on_other_rows_is_refused() {
     let error = fixture.open(true).unwrap_err();
     assert!(error.to_string().contains("their values are others"), "{error}");
     fixture.rows = Digest::of(b"rows");
-    let Columns::Columns(scales) = &mut fixture.encoder.inputs else { panic!() };
-    scales[0].mean += 1e-9;
+    let Columns::Columns(features) = &mut fixture.encoder.inputs else { panic!() };
+    let Code::Number(number) = &mut features[0].code else { panic!() };
+    number.center += 1e-9;
     assert!(matches!(fixture.open(true), Err(StoreError::OtherData { .. })));
 }
 

@@ -94,6 +94,7 @@ impl Sums {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The weighted mean of the rows' losses.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Share of rows whose class was predicted.
     #[serde(skip_serializing_if = "Option::is_none")]

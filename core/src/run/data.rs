@@ -2,37 +2,78 @@
 
 use std::collections::BTreeSet;
 
+use super::columns;
 use super::field::{Field, Section};
 use super::problem::Problem;
-use super::spec::{Data, Source, Validation};
+use super::spec::{Data, Format, OnBadRow, Reading, Source, Validation};
 use super::typed::Value;
+
+pub(super) const FORMATS: [(&str, Format); 8] = [
+    ("csv", Format::Csv),
+    ("tsv", Format::Tsv),
+    ("jsonl", Format::JsonLines),
+    ("parquet", Format::Parquet),
+    ("arrow", Format::Arrow),
+    ("npy", Format::Npy),
+    ("npz", Format::Npz),
+    ("idx", Format::Idx),
+];
+
+pub(super) const ON_BAD_ROW: [(&str, OnBadRow); 2] = [("stop", OnBadRow::Stop), ("skip", OnBadRow::Skip)];
+
+const KEYS: [&str; 11] = [
+    "train",
+    "validation",
+    "target",
+    "features",
+    "columns",
+    "format",
+    "header",
+    "missing_values",
+    "on_bad_row",
+    "in_memory",
+    "shuffle_rows",
+];
 
 const SOURCE: &str = "a file such as \"train.csv\", or { images = \"…\", labels = \"…\" }";
 const VALIDATION: &str = "a share of the training rows between 0 and 1, a file such as \"test.csv\", or { images = \"…\", labels = \"…\" }";
 
 pub(super) fn read(root: &Section) -> Result<Data, Problem> {
-    let section =
-        root.section("data", &["train", "validation", "target", "features", "in_memory", "shuffle_rows"])?;
+    let section = root.section("data", &KEYS)?;
     let train = source(&section.need("train", SOURCE)?, SOURCE)?;
     let target = section.get("target").map(|field| column(&field)).transpose()?;
-    let features = section.get("features").map(|field| columns(&field, target.as_deref())).transpose()?;
+    let features = section.get("features").map(|field| features(&field, target.as_deref())).transpose()?;
     match train {
         Source::File(_) if target.is_none() => {
             section.need("target", "the column to predict, such as \"label\"")?;
         }
         // An IDX pair says itself what is predicted from what.
         Source::Idx { .. } => {
-            if let Some(field) = section.get("target").or_else(|| section.get("features")) {
+            let columns = ["target", "features", "columns"];
+            if let Some(field) = columns.iter().find_map(|key| section.get(key)) {
                 return Err(field.unexpected("nothing: images and labels have no columns"));
             }
         }
         Source::File(_) => {}
     }
+    let reading = Reading {
+        format: section.get("format").map(|field| field.choice(&FORMATS)).transpose()?,
+        header: section.get("header").map_or(Ok(true), |field| field.bool())?,
+        missing_values: section
+            .get("missing_values")
+            .map_or(Ok(vec![String::new()]), |field| texts(&field))?,
+    };
     Ok(Data {
         train,
         validation: section.get("validation").map_or(Ok(Validation::None), |field| validation(&field))?,
+        columns: (section.get("columns"))
+            .map_or(Ok(Default::default()), |field| columns::read(&field, target.as_deref()))?,
         target,
         features,
+        reading,
+        on_bad_row: section
+            .get("on_bad_row")
+            .map_or(Ok(OnBadRow::Stop), |field| field.choice(&ON_BAD_ROW))?,
         in_memory: section.get("in_memory").map_or(Ok(256 << 20), |field| bytes(&field))?,
         shuffle_rows: section.whole("shuffle_rows", 16_384, 1, u64::MAX)?,
     })
@@ -70,7 +111,12 @@ fn column(field: &Field) -> Result<String, Problem> {
     path(field, "a column's name")
 }
 
-fn columns(field: &Field, target: Option<&str>) -> Result<Vec<String>, Problem> {
+fn texts(field: &Field) -> Result<Vec<String>, Problem> {
+    const EXPECTED: &str = "a list of texts, such as [\"\", \"NA\"]";
+    field.list(EXPECTED)?.iter().map(|item| item.text(EXPECTED).map(Into::into)).collect()
+}
+
+fn features(field: &Field, target: Option<&str>) -> Result<Vec<String>, Problem> {
     let items = field.list("a list of columns, such as [\"age\", \"height\"]")?;
     if items.is_empty() {
         return Err(field.unexpected("at least one column"));

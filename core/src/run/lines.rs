@@ -3,11 +3,14 @@
 use std::fmt::Write;
 
 use super::cluster::{NUMERICS, WIRES};
+use super::columns::{PARTS, SCALES};
+use super::data::{FORMATS, ON_BAD_ROW};
 use super::model::INITS;
 use super::spec::{
-    Activation, Adam, Data, EarlyStopping, Layer, Loss, Optimizer, Run, Schedule, Shape, Source, Train,
-    Validation, Window,
+    Activation, Adam, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule, Shape,
+    Source, Train, Validation, Window,
 };
+use super::train::ON_NONFINITE;
 
 /// One value of a run.
 struct Line {
@@ -114,10 +117,11 @@ fn sections(run: &Run) -> Vec<(&'static str, Vec<Line>)> {
 }
 
 fn data(data: &Data) -> Vec<Line> {
-    let features = data
-        .features
-        .as_ref()
-        .map(|names| format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")));
+    let features = data.features.as_ref().map(|names| list(names));
+    let columns: Vec<String> =
+        data.columns.iter().map(|(name, is)| format!("{} = {}", key(name), column(is))).collect();
+    let columns = (!columns.is_empty()).then(|| format!("{{ {} }}", columns.join(", ")));
+    let reading = &data.reading;
     vec![
         free("train", source(&data.train)),
         match &data.validation {
@@ -127,9 +131,41 @@ fn data(data: &Data) -> Vec<Line> {
         },
         or_unset("target", data.target.as_deref().map(quoted), "images have their labels beside them"),
         or_unset("features", features, "every column but the target"),
+        or_unset("columns", columns, "what each column is follows from its values"),
+        or_unset("format", reading.format.map(|format| quoted(word(&FORMATS, format))), "by extension"),
+        fixed("header", reading.header.to_string()),
+        fixed("missing_values", list(&reading.missing_values)),
+        fixed("on_bad_row", quoted(word(&ON_BAD_ROW, data.on_bad_row))),
         fixed("in_memory", data.in_memory.to_string()),
         fixed("shuffle_rows", data.shuffle_rows.to_string()),
     ]
+}
+
+fn column(column: &Column) -> String {
+    match column {
+        Column::Ignore => quoted("ignore"),
+        Column::Numeric { scale, missing, indicator } => {
+            let missing = match missing {
+                Fill::Stop => quoted("stop"),
+                Fill::Mean => quoted("mean"),
+                Fill::Median => quoted("median"),
+                Fill::Constant(value) => number(*value),
+            };
+            let scale = quoted(word(&SCALES, *scale));
+            format!("{{ numeric = {{ scale = {scale}, missing = {missing}, indicator = {indicator} }} }}")
+        }
+        Column::Categorical { most } => format!("{{ categorical = {{ most = {most} }} }}"),
+        Column::Boolean => quoted("boolean"),
+        Column::DateTime { parts, format } => {
+            let words = |part| word(&PARTS, part).to_owned();
+            let parts = parts.as_ref().map(|parts| {
+                format!("parts = {}", list(&parts.iter().copied().map(words).collect::<Vec<_>>()))
+            });
+            let format = format.as_ref().map(|format| format!("format = {}", quoted(format)));
+            let body: Vec<String> = parts.into_iter().chain(format).collect();
+            format!("{{ date_time = {{ {} }} }}", body.join(", "))
+        }
+    }
 }
 
 fn train(train: &Train) -> Vec<Line> {
@@ -141,6 +177,7 @@ fn train(train: &Train) -> Vec<Line> {
         or_unset("clip_norm", train.clip_norm.map(number), "gradients are not clipped"),
         or_unset("evaluate_every", train.evaluate_every.map(|n| n.to_string()), "at the end of every epoch"),
         or_unset("early_stopping", train.early_stopping.map(early_stopping), "all epochs are trained"),
+        fixed("on_nonfinite", quoted(word(&ON_NONFINITE, train.on_nonfinite))),
     ]
 }
 
@@ -259,6 +296,25 @@ fn number(number: f64) -> String {
 
 fn quoted(text: &str) -> String {
     toml::Value::String(text.into()).to_string()
+}
+
+fn list(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+/// A key may be any text, but not over several lines as a value may.
+fn key(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], meant: T) -> &'static str {

@@ -8,6 +8,7 @@
 
 mod checkpoint;
 mod cluster;
+mod columns;
 mod data;
 mod field;
 mod lines;

@@ -90,6 +90,34 @@ fn losses() -> impl Strategy<Value = Loss> {
     ]
 }
 
+fn columns() -> impl Strategy<Value = Column> {
+    let scale =
+        prop_oneof![Just(Scale::Standardize), Just(Scale::MinMax), Just(Scale::Log), Just(Scale::None)];
+    let fill = prop_oneof![
+        Just(Fill::Stop),
+        Just(Fill::Mean),
+        Just(Fill::Median),
+        (-1e300..1e300).prop_map(Fill::Constant)
+    ];
+    let parts = prop_oneof![
+        Just(None),
+        Just(Some(vec![Part::Day])),
+        Just(Some(vec![Part::Year, Part::Elapsed, Part::Week]))
+    ];
+    prop_oneof![
+        Just(Column::Ignore),
+        Just(Column::Boolean),
+        (1u64..1000).prop_map(|most| Column::Categorical { most }),
+        (scale, fill, any::<bool>()).prop_map(|(scale, missing, indicator)| Column::Numeric {
+            scale,
+            missing,
+            indicator
+        }),
+        (parts, proptest::option::of(any::<String>()))
+            .prop_map(|(parts, format)| Column::DateTime { parts, format }),
+    ]
+}
+
 fn datas() -> impl Strategy<Value = Data> {
     // Any text at all, among it quotes, backslashes and line ends.
     let path = || any::<String>().prop_map(|text| format!("{text}.csv"));
@@ -104,15 +132,22 @@ fn datas() -> impl Strategy<Value = Data> {
         (1e-9..1.0).prop_map(Validation::Fraction),
         source().prop_map(Validation::Source),
     ];
-    let columns = proptest::option::of(proptest::collection::btree_set("[a-z\"'\\\\ ]{1,9}", 1..4));
-    (source(), validation, columns, any::<u64>(), 1u64..).prop_map(
-        |(train, validation, columns, in_memory, shuffle_rows)| {
+    let features = proptest::option::of(proptest::collection::btree_set("[a-z\"'\\\\ ]{1,9}", 1..4));
+    let columns = proptest::collection::btree_map(any::<String>(), columns(), 0..4);
+    let formats = prop_oneof![Just(None), Just(Some(Format::Csv)), Just(Some(Format::JsonLines))];
+    let reading = (formats, any::<bool>(), proptest::collection::vec(any::<String>(), 0..3))
+        .prop_map(|(format, header, missing_values)| Reading { format, header, missing_values });
+    (source(), validation, features, columns, reading, any::<u64>(), 1u64..).prop_map(
+        |(train, validation, features, columns, reading, in_memory, shuffle_rows)| {
             let table = matches!(train, Source::File(_));
             Data {
                 train,
                 validation,
                 target: table.then(|| "the\ttarget\"".into()),
-                features: columns.filter(|_| table).map(|set| set.into_iter().collect()),
+                features: features.filter(|_| table).map(|set| set.into_iter().collect()),
+                columns: if table { columns } else { Default::default() },
+                on_bad_row: if reading.header { OnBadRow::Stop } else { OnBadRow::Skip },
+                reading,
                 in_memory,
                 shuffle_rows,
             }
@@ -129,15 +164,26 @@ fn runs() -> impl Strategy<Value = Run> {
         proptest::option::of(1e-9..1e9),
         proptest::option::of(1u64..),
         proptest::option::of((1u64.., metrics(), 0.0..9.0)),
+        any::<bool>(),
     )
         .prop_map(
-            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping)| {
+            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping, skip)| {
                 let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
                     patience,
                     metric,
                     min_delta,
                 });
-                Train { epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping }
+                let on_nonfinite = if skip { OnNonfinite::Skip } else { OnNonfinite::Stop };
+                Train {
+                    epochs,
+                    batch_size,
+                    optimizer,
+                    schedule,
+                    clip_norm,
+                    evaluate_every,
+                    early_stopping,
+                    on_nonfinite,
+                }
             },
         );
     let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000, 1u32..4097).prop_map(

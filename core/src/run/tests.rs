@@ -34,6 +34,9 @@ fn defaults() {
             validation: Validation::None,
             target: Some("label".into()),
             features: None,
+            columns: Default::default(),
+            reading: Reading { format: None, header: true, missing_values: vec![String::new()] },
+            on_bad_row: OnBadRow::Stop,
             in_memory: 256 << 20,
             shuffle_rows: 16_384,
         },
@@ -49,6 +52,7 @@ fn defaults() {
             clip_norm: None,
             evaluate_every: None,
             early_stopping: None,
+            on_nonfinite: OnNonfinite::Stop,
         },
         cluster: Cluster {
             shards: 8,
@@ -147,6 +151,11 @@ train = "a.csv"
 # validation is not set: there are no validation rows
 target = "label"
 # features is not set: every column but the target
+# columns is not set: what each column is follows from its values
+# format is not set: by extension
+header = true
+missing_values = [""]
+on_bad_row = "stop"
 in_memory = 268435456
 shuffle_rows = 16384
 
@@ -164,6 +173,7 @@ schedule = { constant = { warmup_steps = 0 } }
 # clip_norm is not set: gradients are not clipped
 # evaluate_every is not set: at the end of every epoch
 # early_stopping is not set: all epochs are trained
+on_nonfinite = "stop"
 
 [cluster]
 shards = 8

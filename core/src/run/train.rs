@@ -3,16 +3,27 @@
 use super::checkpoint::metric;
 use super::field::{Field, Section};
 use super::problem::{Problem, Wrong};
-use super::spec::{Adam, EarlyStopping, Optimizer, Schedule, Shape, Train};
+use super::spec::{Adam, EarlyStopping, OnNonfinite, Optimizer, Schedule, Shape, Train};
 use crate::metrics::Metric;
+
+pub(super) const ON_NONFINITE: [(&str, OnNonfinite); 2] =
+    [("stop", OnNonfinite::Stop), ("skip", OnNonfinite::Skip)];
 
 const NOT_NEGATIVE: &str = "a number, 0 or more";
 const POSITIVE: &str = "a number above 0";
 const BELOW_ONE: &str = "a number of 0 or more and below 1";
 
 pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train, Problem> {
-    let known =
-        ["epochs", "batch_size", "optimizer", "schedule", "clip_norm", "evaluate_every", "early_stopping"];
+    let known = [
+        "epochs",
+        "batch_size",
+        "optimizer",
+        "schedule",
+        "clip_norm",
+        "evaluate_every",
+        "early_stopping",
+        "on_nonfinite",
+    ];
     let section = root.section("train", &known)?;
     let batch_size = section.whole("batch_size", 128, 1, u64::MAX)?;
     if batch_size < u64::from(shards) {
@@ -40,6 +51,9 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train
             .get("early_stopping")
             .map(|field| early_stopping(&field, validates))
             .transpose()?,
+        on_nonfinite: section
+            .get("on_nonfinite")
+            .map_or(Ok(OnNonfinite::Stop), |field| field.choice(&ON_NONFINITE))?,
     })
 }
 

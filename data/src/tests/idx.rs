@@ -1,7 +1,7 @@
-use lockstep_core::run::spec::{Data, Loss, Validation};
+use lockstep_core::run::spec::{Data, Loss, Reading, Validation};
 use proptest::prelude::*;
 
-use super::{Folder, file, gzip, images, pair};
+use super::{Folder, encode, file, gzip, images, pair};
 use crate::{Features, TargetUse, Targets, open};
 
 fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
@@ -33,7 +33,7 @@ fn images_stay_bytes() {
     let numbers = folder.load(&images("i", "l"), Loss::MeanSquaredError).unwrap();
     assert_eq!(numbers.train.targets(), &Targets::Values { width: 1, of: vec![9.0, 4.0, 9.0] });
     // To predict, images are enough.
-    let alone = plain.encoder.encode_file(&file("i.gz"), folder.path(), TargetUse::Ignored).unwrap();
+    let alone = encode(&plain.encoder, &folder, "i.gz", TargetUse::Ignored).unwrap();
     assert_eq!((alone.features(), alone.targets()), (plain.train.features(), &Targets::Absent));
 }
 
@@ -120,12 +120,12 @@ proptest! {
         let folder = Folder::new().with("x", &bytes).with("x.csv", &bytes);
         let _ = folder.load(&images("x", "x"), Loss::CrossEntropy);
         for name in ["x", "x.csv"] {
-            if let Ok(data) = open(&file(name), folder.path()) {
+            if let Ok(data) = open(&file(name), &Reading::default(), folder.path()) {
                 for block in data.blocks() {
                     let columns: Vec<usize> = (0..data.columns().len()).collect();
                     let _ = data.read(*block, &columns);
                 }
-                data.place(data.rows());
+                data.locate(data.rows());
             }
         }
     }

@@ -1,18 +1,21 @@
 //! Datasets from files, and the text of every error.
 
+mod columns;
 mod csv;
+mod formats;
 mod idx;
 mod runs;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_core::run::spec::{Data, Loss, Source, Validation};
+use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation};
 use tempfile::TempDir;
 
-use crate::{Prepared, load};
+use crate::{Code, DataError, Encoder, Inputs, Number, Prepared, Table, Taking, TargetUse, load};
 
 /// A folder with files in it.
 struct Folder(TempDir);
@@ -38,6 +41,20 @@ impl Folder {
     }
 }
 
+/// Encodes a file of a folder.
+fn encode(encoder: &Encoder, folder: &Folder, name: &str, targets: TargetUse) -> Result<Table, DataError> {
+    let (reading, on_bad_row) = (&Reading::default(), OnBadRow::Stop);
+    let taking = Taking { reading, targets, on_bad_row };
+    encoder.encode_file(&file(name), folder.path(), taking).map(|(table, _)| table)
+}
+
+/// The numbers of a standardized column.
+fn scale(encoder: &Encoder, index: usize) -> &Number {
+    let Inputs::Columns(features) = &encoder.inputs else { panic!() };
+    let Code::Number(number) = &features[index].code else { panic!() };
+    number
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
@@ -58,6 +75,9 @@ fn table(train: &str, target: &str) -> Data {
         validation: Validation::None,
         target: Some(target.into()),
         features: None,
+        columns: BTreeMap::new(),
+        reading: Reading::default(),
+        on_bad_row: OnBadRow::Stop,
         in_memory: 1 << 28,
         shuffle_rows: 1 << 14,
     }

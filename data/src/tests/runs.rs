@@ -1,22 +1,23 @@
 use lockstep_core::run::spec::{Data, Loss, Validation};
 
-use super::{Folder, file, table};
-use crate::{Features, Inputs, Receiver, Table, Targets, TargetsMut};
+use super::{Folder, file, scale, table};
+use crate::{Encoder, Features, Receiver, Table, Targets, TargetsMut};
 
 fn numbers(rows: u32) -> String {
     (0..rows).fold("x,y\n".into(), |text, i| text + &format!("{i},{}\n", i % 2))
 }
 
-fn split(text: &str, share: f64) -> Result<(Table, Table, Inputs), String> {
+fn split(text: &str, share: f64) -> Result<(Table, Table, Encoder), String> {
     let data = Data { validation: Validation::Fraction(share), ..table("a.csv", "y") };
     let prepared = Folder::new().with("a.csv", text).load(&data, Loss::CrossEntropy)?;
-    Ok((prepared.train, prepared.validation.unwrap(), prepared.encoder.inputs))
+    Ok((prepared.train, prepared.validation.unwrap(), prepared.encoder))
 }
 
 /// Raw values of the only column.
-fn raw(table: &Table, inputs: &Inputs) -> Vec<i64> {
-    let (Features::F32(z), Inputs::Columns(scales)) = (table.features(), inputs) else { panic!() };
-    z.iter().map(|z| (f64::from(*z) * scales[0].deviation + scales[0].mean).round() as i64).collect()
+fn raw(table: &Table, encoder: &Encoder) -> Vec<i64> {
+    let Features::F32(z) = table.features() else { panic!() };
+    let scale = scale(encoder, 0);
+    z.iter().map(|z| (f64::from(*z) * scale.divisor + scale.center).round() as i64).collect()
 }
 
 /// Every row is on exactly one side, in order; rows appended later do not move those before.
@@ -45,9 +46,8 @@ fn the_encoder_is_fitted_on_training_rows_only() {
     let (same, clipped, same_inputs) = split(&wild, 0.3).unwrap();
     assert_eq!((&same, &same_inputs), (&train, &inputs));
     assert_eq!(clipped.features(), &Features::F32(vec![10.0; held_rows.len()]));
-    let Inputs::Columns(scales) = inputs else { panic!() };
     let mean = train_rows.iter().sum::<i64>() as f64 / train_rows.len() as f64;
-    assert!((scales[0].mean - mean).abs() < 1e-12);
+    assert!((scale(&inputs, 0).center - mean).abs() < 1e-12);
 }
 
 #[test]

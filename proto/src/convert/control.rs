@@ -5,8 +5,8 @@ use lockstep_core::tree::Node;
 
 use super::Malformed;
 use crate::message::{
-    Assign, Computed, End, Evaluate, Evaluated, FromWorker, Hello, Outcome, Ready, Reason, Refused, ToWorker,
-    Welcome,
+    Assign, Computed, End, Evaluate, Evaluated, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready,
+    Reason, Refused, ToWorker, Welcome,
 };
 use crate::wire::{self, from_worker, to_worker};
 use crate::{Generation, Session};
@@ -30,6 +30,7 @@ impl From<FromWorker> for wire::FromWorker {
                 Message::Computed(wire::Computed { generation: generation.to_u64(), step, shards, micros })
             }
             FromWorker::Leave => Message::Leave(wire::Leave {}),
+            FromWorker::Explained(explained) => Message::Explained(explained_to_wire(explained)),
         };
         Self { message: Some(message) }
     }
@@ -59,9 +60,30 @@ impl TryFrom<wire::FromWorker> for FromWorker {
                 Self::Computed(Computed { generation, step, shards, micros })
             }
             Message::Leave(wire::Leave {}) => Self::Leave,
+            Message::Explained(explained) => Self::Explained(explained_from_wire(explained)?),
         })
     }
 }
+
+fn explained_to_wire(Explained { of, found }: Explained) -> wire::Explained {
+    let (step, node) = (of.step, Some(of.node.into()));
+    match found {
+        Some(Found { shard, row, place }) => wire::Explained { step, node, found: true, shard, row, place },
+        None => wire::Explained { step, node, ..wire::Explained::default() },
+    }
+}
+
+fn explained_from_wire(explained: wire::Explained) -> Result<Explained, Malformed> {
+    let wire::Explained { step, node, found, shard, row, place } = explained;
+    if place.len() > LONGEST_PLACE {
+        return Err(Malformed("a place is too long"));
+    }
+    let node = node.ok_or(Malformed("a node is missing"))?.try_into()?;
+    Ok(Explained { of: Explain { step, node }, found: found.then_some(Found { shard, row, place }) })
+}
+
+/// Bytes: a layer's name and some words.
+const LONGEST_PLACE: usize = 1 << 12;
 
 fn piece_to_wire((piece, sums): (u32, Sums)) -> wire::PieceSums {
     let Sums { rows, weight, loss, correct, absolute_error, squared_error, target, target_squared } = sums;
@@ -119,6 +141,9 @@ impl From<ToWorker> for wire::ToWorker {
             ToWorker::Evaluate(Evaluate { generation, step, pieces }) => {
                 Message::Evaluate(wire::Evaluate { generation: generation.to_u64(), step, pieces })
             }
+            ToWorker::Explain(Explain { step, node }) => {
+                Message::Explain(wire::Explain { step, node: Some(node.into()) })
+            }
             ToWorker::End(End { outcome, text }) => {
                 Message::End(wire::End { outcome: outcome_to_wire(outcome).into(), text })
             }
@@ -154,6 +179,10 @@ impl TryFrom<wire::ToWorker> for ToWorker {
             }),
             Message::Evaluate(wire::Evaluate { generation, step, pieces }) => {
                 Self::Evaluate(Evaluate { generation: Generation::from_u64(generation), step, pieces })
+            }
+            Message::Explain(wire::Explain { step, node }) => {
+                let node = node.ok_or(Malformed("a node is missing"))?.try_into()?;
+                Self::Explain(Explain { step, node })
             }
             Message::End(end) => {
                 Self::End(End { outcome: outcome_from_wire(end.outcome())?, text: end.text })

@@ -1,14 +1,33 @@
 //! Tables, IDX files, and rows on their way to a worker.
 
-use lockstep_core::run::spec::{Data, Loss, Source, Validation};
+use std::collections::BTreeMap;
+
+use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation};
 use lockstep_data::{Features, Receiver, Table, Targets};
 
 use super::Inputs;
 use super::mutate::Mutate;
 
 const TABLE: &str = "x,y,label\n1,2,a\n-0.5,1e3,b\n3,4,a\n\"5\",6,b\n7,8,\"a\"\n";
-const CELLS: [&str; 12] =
-    ["nan,", "1e999,", ",", "\"", "\r\n", "\n\n", "\u{feff}", "a\n", "inf\n", "x,", "1e308,", "\u{0}"];
+const OBJECTS: &str = "{\"x\": 1, \"y\": 2.5, \"label\": \"a\"}\n{\"y\": null, \"x\": -3, \"label\": \"b\"}\n\n{\"label\": \"a\", \"x\": \"7\", \"y\": 1e3}\n";
+const CELLS: [&str; 16] = [
+    "2024-02-29,",
+    "true,",
+    "2024-02-29T23:59:60Z,",
+    "99999999,",
+    "nan,",
+    "1e999,",
+    ",",
+    "\"",
+    "\r\n",
+    "\n\n",
+    "\u{feff}",
+    "a\n",
+    "inf\n",
+    "x,",
+    "1e308,",
+    "\u{0}",
+];
 
 fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let target = matches!(train, Source::File(_)).then(|| (*mutate.one(&["label", "x", "y", ""])).to_owned());
@@ -22,7 +41,27 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
         let all = ["y", "x", "label"].into_iter().filter(|name| Some(*name) != target.as_deref());
         all.take(1 + mutate.below(2)).map(Into::into).collect()
     });
-    let data = Data { train, validation, target, features, in_memory: 1 << 28, shuffle_rows: 16_384 };
+    let kinds = [
+        Column::Ignore,
+        Column::Boolean,
+        Column::Categorical { most: 2 },
+        Column::DateTime { parts: None, format: None },
+        Column::DateTime { parts: None, format: Some("%Y%m%d".into()) },
+        Column::Numeric { scale: Scale::Log, missing: Fill::Median, indicator: true },
+        Column::Numeric { scale: Scale::MinMax, missing: Fill::Stop, indicator: false },
+        Column::Numeric { scale: Scale::None, missing: Fill::Constant(1.0), indicator: false },
+    ];
+    let mut columns = BTreeMap::new();
+    for name in ["x", "y"] {
+        if Some(name) != target.as_deref() && mutate.one_in(3) {
+            columns.insert(name.to_owned(), mutate.one(&kinds).clone());
+        }
+    }
+    let reading = Reading { header: !mutate.one_in(9), ..Reading::default() };
+    let on_bad_row = if mutate.one_in(2) { OnBadRow::Stop } else { OnBadRow::Skip };
+    let (in_memory, shuffle_rows) = (1 << 28, 16_384);
+    let data =
+        Data { train, validation, target, features, columns, reading, on_bad_row, in_memory, shuffle_rows };
     let losses = [Loss::CrossEntropy, Loss::BinaryCrossEntropy, Loss::MeanSquaredError, Loss::Hinge];
     match lockstep_data::load(&data, *mutate.one(&losses), mutate.number(), inputs.folder.path()) {
         Ok(prepared) => {
@@ -42,14 +81,35 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     }
 }
 
-/// As `load` of a mutated table.
+/// As `load` of a mutated text table, or of several files of which it is one.
 pub(super) fn table(mutate: &mut Mutate, inputs: &Inputs) {
-    let mut bytes = mutate.text(TABLE, &CELLS).into_bytes();
+    let (name, mut bytes) = match mutate.below(3) {
+        0 => ("table.tsv", mutate.text(&TABLE.replace(',', "\t"), &CELLS).into_bytes()),
+        1 => ("table.jsonl", mutate.text(OBJECTS, &CELLS).into_bytes()),
+        _ => ("table.csv", mutate.text(TABLE, &CELLS).into_bytes()),
+    };
     if mutate.one_in(4) {
         mutate.bytes(&mut bytes);
     }
-    std::fs::write(inputs.folder.path().join("table.csv"), bytes).unwrap();
-    load(Source::File("table.csv".into()), mutate, inputs);
+    std::fs::write(inputs.folder.path().join(name), bytes).unwrap();
+    let name = if mutate.one_in(9) { "table*" } else { name };
+    load(Source::File(name.into()), mutate, inputs);
+}
+
+/// As `load` of a mutated file of a binary format.
+pub(super) fn columns(mutate: &mut Mutate, inputs: &Inputs) {
+    let (name, bytes) = mutate.one(&inputs.columns);
+    let mut bytes = bytes.clone();
+    if mutate.one_in(2) {
+        // The end, where Parquet, Arrow and ZIP keep their structure.
+        let mut end = bytes.split_off(mutate.below(bytes.len()));
+        mutate.bytes(&mut end);
+        bytes.extend(end);
+    } else {
+        mutate.bytes(&mut bytes);
+    }
+    std::fs::write(inputs.folder.path().join(name), bytes).unwrap();
+    load(Source::File((*name).into()), mutate, inputs);
 }
 
 /// As `load` of a mutated pair.

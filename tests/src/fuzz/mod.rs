@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
+mod columns;
 mod data;
 mod messages;
 mod mutate;
@@ -20,9 +21,10 @@ use tempfile::TempDir;
 type Reader = fn(&mut Mutate, &Inputs);
 
 /// The readers, and what they are called.
-const READERS: [(&str, Reader); 8] = [
+const READERS: [(&str, Reader); 9] = [
     ("run file", |mutate, _| run_file::case(mutate)),
     ("table", data::table),
+    ("file of columns", data::columns),
     ("idx", data::idx),
     ("rows on the wire", |mutate, _| data::part(mutate)),
     ("messages", |mutate, _| messages::decode(mutate)),
@@ -35,6 +37,8 @@ const READERS: [(&str, Reader); 8] = [
 struct Inputs {
     folder: TempDir,
     stored: Stored,
+    /// Files of binary formats, by name.
+    columns: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// Tries cases one after the other.
@@ -48,7 +52,7 @@ impl Fuzz {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stored = Stored::new(folder.path());
-        Self { inputs: Inputs { folder, stored } }
+        Self { inputs: Inputs { folder, stored, columns: columns::valid() } }
     }
 
     /// One case.

@@ -7,7 +7,7 @@ use lockstep_core::run::{differences, parse, to_toml};
 use super::mutate::Mutate;
 use crate::cluster::RunFile;
 
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 35] = [
     "0 ",
     "-1 ",
     "1e308 ",
@@ -40,6 +40,9 @@ const WORDS: [&str; 32] = [
     "a.b.c = 1\n",
     "{ leaky_relu = { slope = 2 } }, ",
     "'''",
+    "columns = { x = { numeric = { scale = \"log\", missing = 0 } }, \"q\\u0000\\\"\" = \"ignore\" }, ",
+    "columns = { x = { date_time = { parts = [\"day\"], format = \"%\" } } }, ",
+    "format = \"tsv\", header = false, missing_values = [\"\"], on_bad_row = \"skip\", ",
 ];
 
 const KEYS: [&str; 10] = [

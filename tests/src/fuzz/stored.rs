@@ -12,7 +12,7 @@ use lockstep_core::model::Model;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::parse;
 use lockstep_core::tensors;
-use lockstep_data::{Encoder, FeatureType, Inputs as Columns, Scale, Shape, Target, TargetType};
+use lockstep_data::{Encoder, Feature, FeatureType, Inputs as Columns, Shape, Target, TargetType};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -33,7 +33,7 @@ impl Stored {
     /// Writes a checkpoint as a run does, and reads its bytes.
     pub(super) fn new(folder: &Path) -> Self {
         let run = parse(RUN, &[]).unwrap();
-        let scale = |column: &str| Scale { column: column.into(), mean: 0.5, deviation: 2.0 };
+        let scale = |column: &str| Feature::standardized(column, 0.5, 2.0);
         let encoder = Encoder {
             inputs: Columns::Columns(vec![scale("a"), scale("b")]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes".into()] },

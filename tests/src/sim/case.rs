@@ -84,7 +84,12 @@ impl Case {
             };
             (0..count).map(row).collect()
         };
-        let (train, validation) = (draw(rows), draw(held_out));
+        let (mut train, validation) = (draw(rows), draw(held_out));
+        // A row that is too much for most models: its steps are left out.
+        if run.train.on_nonfinite == run::spec::OnNonfinite::Skip && dice.chance(50) {
+            let row = dice.between(0, rows - 1) as usize;
+            train[row].values.fill(f32::MAX);
+        }
         let total_steps = epochs * plan.steps_per_epoch();
         let evaluate_every = run.train.evaluate_every.unwrap_or(plan.steps_per_epoch());
         let mut case = Self {
@@ -145,6 +150,11 @@ impl Case {
 
     pub(super) fn microbatch(&self, rows: &[u64], shard: u32) -> Microbatch<f32> {
         self.batch(rows.iter().map(|row| &self.train[*row as usize]), shard)
+    }
+
+    /// Whether the step's numbers are not finite, whoever computes them.
+    pub(super) fn leaves_out(&self, step: u64) -> bool {
+        self.oracle[step as usize + 1].summary.rows == 0
     }
 
     /// The sums of a piece of the validation rows at exact weights, and which rows they are over.
@@ -213,6 +223,7 @@ fn run_file(
     let schedules = ["\"constant\"", "{ cosine = { warmup_steps = 2 } }"];
     let schedule = dice.pick(&schedules).unwrap_or_default();
     let clip = if dice.chance(40) { "clip_norm = 0.4\n" } else { "" };
+    let nonfinite = if dice.chance(30) { "on_nonfinite = \"skip\"\n" } else { "" };
     let evaluate = dice.between(0, 3);
     let evaluate = if evaluate > 0 { format!("evaluate_every = {evaluate}\n") } else { String::new() };
     let wire = dice.pick(&["f32", "bf16"]).unwrap_or_default();
@@ -221,7 +232,7 @@ fn run_file(
     format!(
         "seed = {seed}\n[data]\ntrain = \"rows.csv\"\ntarget = \"y\"\n\
          [model]\nloss = \"{loss}\"\nlayers = [{first}{{ linear = {outputs} }}]\n\
-         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}\
+         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}\
          [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\n[checkpoint]\nevery_steps = {save_every}\n"
     )
 }

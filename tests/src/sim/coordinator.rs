@@ -163,7 +163,7 @@ impl World {
                 self.invariants.weights.snapshot(&self.case, &snapshot)?;
                 self.invariants.progress.saves(&self.case, &save)?;
                 let delay = self.dice.millis(0, 400);
-                self.after(delay, Event::Hub(self.hub.life(), Chore::Saved(Box::new((save, snapshot)))));
+                self.after(delay, Event::Hub(self.hub.life(), Chore::Saved(Box::new((*save, snapshot)))));
             }
             Output::Remember(fingerprint) => self.hub.disk.fingerprint = Some(fingerprint),
             Output::Record(record) => {
@@ -187,6 +187,9 @@ impl World {
                     && (1..*least).contains(here)
                 {
                     self.tally.count("fault: fewer workers than the least");
+                }
+                if matches!(notice, Notice::Skipped { .. }) {
+                    self.tally.count("fault: a step whose numbers are not finite");
                 }
                 if matches!(notice, Notice::Late { .. }) {
                     self.tally.count("fault: what a late worker had was computed by another too");

@@ -35,6 +35,8 @@ pub(super) enum Fault {
     Hang,
     /// It is asked to end.
     Drain,
+    /// Its next gradients hold numbers that are not finite.
+    Fever,
     CrashHub,
     PowerOffHub,
     PauseHub,
@@ -53,7 +55,7 @@ pub(super) enum Fault {
 }
 
 /// All of them: each must fire in some seed.
-pub(super) const ALL: [Fault; 28] = [
+pub(super) const ALL: [Fault; 29] = [
     Fault::Cut,
     Fault::CutControl,
     Fault::CutTensors,
@@ -70,6 +72,7 @@ pub(super) const ALL: [Fault; 28] = [
     Fault::TenTimesSlower,
     Fault::Hang,
     Fault::Drain,
+    Fault::Fever,
     Fault::CrashHub,
     Fault::PowerOffHub,
     Fault::PauseHub,
@@ -188,6 +191,14 @@ impl World {
                 }
                 self.hosts[host].leaving = true;
                 self.send_up(link, ToHub::Control(FromWorker::Leave));
+            }
+            Fault::Fever => {
+                // Once: a step is given up after a few such answers of its only worker.
+                if self.tally.of("fault: Fever") > 0 {
+                    return Ok(false);
+                }
+                let Some((host, _)) = self.some_host() else { return Ok(false) };
+                self.hosts[host].feverish = self.dice.between(1, 3) as u32;
             }
             Fault::CrashHub | Fault::PowerOffHub => return Ok(self.crash_hub(fault)),
             Fault::PauseHub if self.hub.cluster.is_none() || self.hub.paused.is_some() => return Ok(false),

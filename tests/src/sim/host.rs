@@ -26,6 +26,8 @@ pub(super) struct Host {
     pub(super) state: State,
     /// Of the process: what was meant for an earlier one is nobody's.
     pub(super) incarnation: u32,
+    /// So many of its next gradients hold a number that is not finite.
+    pub(super) feverish: u32,
     /// How long a shard or a piece takes, in milliseconds at most.
     pub(super) slowness: u64,
     /// Its computing stands still, in this session; its heartbeat does not.
@@ -60,6 +62,7 @@ impl Host {
             fingerprint: [7; 32],
             state: State::Away,
             incarnation: 0,
+            feverish: 0,
             slowness,
             hung: false,
             leaving: false,

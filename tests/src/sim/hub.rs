@@ -76,6 +76,7 @@ impl Hub {
             save_every: case.run.checkpoint.every_steps,
             save_after: None,
             watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
+            on_nonfinite: case.run.train.on_nonfinite,
             heartbeat: Duration::from_millis(case.run.cluster.heartbeat_ms),
             min_workers: case.run.cluster.min_workers,
             numerics: case.run.cluster.numerics,

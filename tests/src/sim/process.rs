@@ -5,7 +5,9 @@ use std::time::Duration;
 use lockstep_core::gradient::Step;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Payloads;
-use lockstep_proto::message::{Down, FromWorker, Hello, Outcome, Ready, Reason, ToWorker, Up};
+use lockstep_proto::message::{
+    Down, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready, Reason, ToWorker, Up,
+};
 use lockstep_worker::compute::{self, Emitted};
 use lockstep_worker::session::{Input, Job, Output, Session};
 
@@ -30,6 +32,7 @@ impl World {
             | Errand::Ready(link)
             | Errand::Compute(link, _)
             | Errand::Evaluate(link, ..)
+            | Errand::Explain(link, ..)
             | Errand::Computed(link, _) => *link,
         };
         if process.link() != Some(link) {
@@ -62,6 +65,10 @@ impl World {
                 self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
             }
             Errand::Compute(_, job) => self.compute(host, link, &job)?,
+            Errand::Explain(_, of) => {
+                let found = self.explain(of);
+                self.session(host, link, Input::Explained(Explained { of, found }))?;
+            }
             Errand::Evaluate(_, step, weights, pieces) => {
                 let mut all = Vec::new();
                 for piece in pieces {
@@ -135,6 +142,7 @@ impl World {
             }
             ToHost::Control(ToWorker::Assign(assign)) => Input::Assign(assign),
             ToHost::Control(ToWorker::Evaluate(evaluate)) => Input::Evaluate(evaluate),
+            ToHost::Control(ToWorker::Explain(explain)) => Input::Explain(explain),
             ToHost::Control(ToWorker::Accepted) => return Ok(()),
             ToHost::Control(ToWorker::Leave) => {
                 if !process.leaving {
@@ -211,6 +219,10 @@ impl World {
                     self.hosts[host].began = self.now;
                     self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
                 }
+                Output::Explain(of, _) => {
+                    let delay = self.dice.millis(0, slowness);
+                    self.after(delay, Event::Host(host, incarnation, Errand::Explain(link, of)));
+                }
                 Output::Evaluate { step, weights, pieces } => {
                     let most = slowness * pieces.len() as u64;
                     let delay = self.dice.millis(most / 2, most);
@@ -220,6 +232,12 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What is wrong with a node's numbers, if it is not this worker alone.
+    fn explain(&self, of: Explain) -> Option<Found> {
+        let found = Found { shard: of.node.shards().start, row: None, place: "the gradient".into() };
+        Some(found).filter(|_| self.case.leaves_out(of.step))
     }
 
     /// The real arithmetic; its chunks come out one after the other in virtual time.
@@ -249,6 +267,11 @@ impl World {
                 }
             },
         );
+        if process.feverish > 0 && !inputs.is_empty() {
+            process.feverish -= 1;
+            self.tally.count("injected: a number that is not finite");
+            inputs.iter_mut().for_each(spoil);
+        }
         let (incarnation, slowness) = (process.incarnation, process.slowness);
         let began = process.began;
         let mut at = self.now;
@@ -265,5 +288,15 @@ impl World {
             self.at(at, Event::Host(host, incarnation, Errand::Computed(link, input)));
         }
         Ok(())
+    }
+}
+
+/// Makes the last number of a gradient's chunk NaN.
+fn spoil(input: &mut Input) {
+    if let Input::Chunk(gradient) = input {
+        let mut bytes = gradient.payload.to_vec();
+        let last = bytes.len().saturating_sub(2);
+        bytes[last..].fill(0xff);
+        gradient.payload = bytes.into();
     }
 }

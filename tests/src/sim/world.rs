@@ -9,7 +9,7 @@ use lockstep_coordinator::cluster::{Cluster, Input};
 use lockstep_coordinator::machine::Save;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_proto::Session;
-use lockstep_proto::message::Gradient;
+use lockstep_proto::message::{Explain, Gradient};
 use lockstep_worker::arriving::Arriving;
 use lockstep_worker::session::{self, Job};
 
@@ -50,6 +50,7 @@ pub(super) enum Errand {
     Open(Link),
     Ready(Link),
     Compute(Link, Job),
+    Explain(Link, Explain),
     Evaluate(Link, u64, Arc<Arriving>, Vec<u32>),
     Computed(Link, session::Input),
 }

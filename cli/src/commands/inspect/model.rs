@@ -69,7 +69,9 @@ fn json(model: &ModelFile) -> Value {
 
 fn text(path: &Path, model: &ModelFile, more: Vec<(&'static str, String)>) -> String {
     let inputs = match &model.encoder.inputs {
-        Inputs::Columns(columns) => format!("{} columns", columns.len()),
+        Inputs::Columns(columns) => {
+            format!("{} columns as {} numbers", columns.len(), model.encoder.sample().iter().sum::<usize>())
+        }
         Inputs::Bytes { column, sample } => format!("{column}, bytes {sample:?}"),
     };
     let target = match model.encoder.labels() {

@@ -22,7 +22,7 @@ use crate::print::{bytes, count, list, size, table};
 pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Failure> {
     let run = read_run(path, &[])?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let Prepared { train, validation, encoder } =
+    let Prepared { train, validation, encoder, .. } =
         lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
     let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)

@@ -50,6 +50,13 @@ impl Invariants {
                 self.weights.step(case, record, &snapshot)?;
                 self.weights.progress(case, cluster.machine().progress())
             }
+            Record::Skipped { step, .. } => {
+                let snapshot = cluster.reducer().snapshot();
+                self.commits.step(*step, &snapshot)?;
+                self.rows.skipped(case, step - 1)?;
+                self.weights.snapshot(case, &snapshot)?;
+                self.weights.progress(case, cluster.machine().progress())
+            }
             Record::Evaluation { step, sums, .. } => {
                 self.rows.evaluation(case, *step, sums)?;
                 self.weights.evaluation(case, *step, sums)?;

@@ -75,6 +75,19 @@ impl Rows {
         Ok(())
     }
 
+    /// A step was left out: only one whose numbers are not finite may be.
+    pub(super) fn skipped(&mut self, case: &Case, step: u64) -> Verdict {
+        let in_epoch = step % case.plan.steps_per_epoch();
+        let mut order = case.order();
+        let present = (0..case.plan.shards()).filter(|s| !case.plan.microbatch(in_epoch, *s).is_empty());
+        let rows: Vec<u64> = present.flat_map(|shard| case.rows(&mut order, step, shard)).collect();
+        if !case.leaves_out(step) {
+            return Err(format!("rows: step {step} was left out, although its numbers are finite"));
+        }
+        self.committed.insert(step, rows);
+        Ok(())
+    }
+
     pub(super) fn evaluation(&self, case: &Case, step: u64, sums: &Sums) -> Verdict {
         let pieces = (0..case.pieces.len() as u32).filter_map(|piece| self.pieces.get(&(step, piece)));
         let rows: Vec<u64> = pieces.cloned().flatten().collect();

@@ -48,8 +48,10 @@ impl Weights {
             let sum = |of: fn(&lockstep_core::gradient::Summary) -> f64| {
                 epoch.iter().fold(0.0, |sum, truth| sum + of(&truth.summary))
             };
-            sum(|summary| summary.loss) / sum(|summary| summary.weight)
+            (sum(|summary| summary.loss), sum(|summary| summary.weight))
         });
+        // An epoch of which every step was left out has no loss.
+        let mean = mean.and_then(|(loss, weight)| (weight > 0.0).then_some(loss / weight));
         let samples: u64 =
             case.oracle[..=progress.step as usize].iter().map(|truth| truth.summary.rows).sum();
         if progress.last_epoch_loss != mean || progress.samples != samples {
@@ -62,7 +64,10 @@ impl Weights {
 
     pub(super) fn evaluation(&self, case: &Case, step: u64, sums: &Sums) -> Verdict {
         let truth = &case.oracle[step as usize].evaluation;
-        if sums != truth {
+        // A row that is too much for training makes the model give NaN elsewhere too; these are equal here.
+        let other = |a: f64, b: f64| a.to_bits() != b.to_bits();
+        let same_but_loss = Sums { loss: 0.0, ..*sums } == Sums { loss: 0.0, ..*truth };
+        if !same_but_loss || other(sums.loss, truth.loss) {
             return Err(format!("weights: the evaluation of W({step}) is {sums:?}, not {truth:?}"));
         }
         Ok(())

@@ -2,77 +2,53 @@
 //! big-endian u32), then the elements, row-major. Unsigned bytes only; plain or gzipped.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::dataset::blocks_of;
-use crate::{Block, Column, DataError, Dataset, Kind, Place, Values, Wrong, file};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, UInt8Array};
+use arrow_buffer::Buffer;
+
+use super::file;
+use super::loaded::Loaded;
+use crate::{Column, DataError, Kind, Wrong};
 
 /// Images, with or without their labels.
-#[derive(Debug)]
-pub(crate) struct Idx {
-    file: String,
-    columns: Vec<Column>,
-    blocks: Vec<Block>,
-    /// Per column: bytes a row, and all bytes.
-    values: Vec<(usize, Vec<u8>)>,
+pub(super) fn open(images: &Path, labels: Option<&Path>) -> Result<Loaded, DataError> {
+    let images = Array::read(images)?;
+    if images.sizes.len() < 2 {
+        return Err(images.rank("2 or more (rows, then an image)"));
+    }
+    let (file, rows, sample) = (images.file.clone(), images.rows(), images.sample());
+    let mut columns = vec![self::images(&file, "image", sample, rows, images.bytes)?];
+    if let Some(path) = labels {
+        let labels = Array::read(path)?;
+        if labels.sizes.len() != 1 {
+            return Err(labels.rank("1 (a label a row)"));
+        }
+        if labels.rows() != rows {
+            let what = Wrong::CountsDiffer { labels: labels.rows(), file, images: rows };
+            return Err(DataError::whole(labels.file, what));
+        }
+        let column = Column { name: "label".into(), kind: Kind::Whole };
+        columns.push((column, Arc::new(UInt8Array::from(labels.bytes))));
+    }
+    Loaded::whole(file, columns)
 }
 
-impl Idx {
-    pub(crate) fn open(images: &Path, labels: Option<&Path>) -> Result<Self, DataError> {
-        let images = Array::read(images)?;
-        if images.sizes.len() < 2 {
-            return Err(images.rank("2 or more (rows, then an image)"));
-        }
-        let mut columns = vec![Column { name: "image".into(), kind: Kind::Bytes(images.sample()) }];
-        let rows = images.rows();
-        let mut values = vec![(images.sample().iter().product(), images.bytes)];
-        if let Some(path) = labels {
-            let labels = Array::read(path)?;
-            if labels.sizes.len() != 1 {
-                return Err(labels.rank("1 (a label a row)"));
-            }
-            if labels.rows() != rows {
-                let what = Wrong::CountsDiffer { labels: labels.rows(), file: images.file, images: rows };
-                return Err(DataError::whole(labels.file, what));
-            }
-            columns.push(Column { name: "label".into(), kind: Kind::Bytes(Vec::new()) });
-            values.push((1, labels.bytes));
-        }
-        if rows == 0 {
-            return Err(DataError::whole(images.file, Wrong::NoRows));
-        }
-        Ok(Self { file: images.file, columns, blocks: blocks_of(rows), values })
-    }
-}
-
-impl Dataset for Idx {
-    fn file(&self) -> &str {
-        &self.file
-    }
-
-    fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
-    fn blocks(&self) -> &[Block] {
-        &self.blocks
-    }
-
-    fn read(&self, block: Block, columns: &[usize]) -> Result<Vec<Values>, DataError> {
-        let part = |column: &usize| {
-            let (width, bytes) = self.values.get(*column)?;
-            let at = |row: u64| usize::try_from(row).ok()?.checked_mul(*width);
-            Some(Values::Bytes(bytes.get(at(block.first)?..at(block.first + block.rows)?)?.to_vec()))
-        };
-        columns.iter().map(part).collect::<Option<_>>().ok_or_else(|| {
-            DataError::whole(
-                &self.file,
-                Wrong::Truncated { found: self.rows(), expected: block.first + block.rows },
-            )
-        })
-    }
-
-    fn place(&self, row: u64) -> Place {
-        Place::Row(row)
+/// A column of bytes, `sample` of them a row.
+pub(super) fn images(
+    file: &str,
+    name: &str,
+    sample: Vec<usize>,
+    rows: u64,
+    bytes: Vec<u8>,
+) -> Result<(Column, ArrayRef), DataError> {
+    let width = sample.iter().try_fold(1usize, |all, size| all.checked_mul(*size)).unwrap_or(0);
+    let size = i32::try_from(width).ok().filter(|size| *size > 0 && rows > 0);
+    let array = size.and_then(|size| FixedSizeBinaryArray::try_new(size, Buffer::from_vec(bytes), None).ok());
+    match array {
+        Some(array) => Ok((Column { name: name.into(), kind: Kind::Bytes(sample) }, Arc::new(array))),
+        None if rows == 0 => Err(DataError::whole(file, Wrong::NoRows)),
+        None => Err(DataError::whole(file, Wrong::TooBig { rows, width })),
     }
 }
 
@@ -109,7 +85,7 @@ impl Array {
             return Err(wrong(Wrong::Lying { sizes: shown(&sizes) }));
         };
         // A plain file's length is known before anything is allocated, a gzipped one's at most.
-        if !opened.gzipped() && opened.most < expected {
+        if !opened.packed() && opened.most < expected {
             return Err(wrong(Wrong::Truncated { found: opened.most, expected }));
         }
         if opened.most < expected {

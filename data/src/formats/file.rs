@@ -1,4 +1,4 @@
-//! A file's bytes, plain or gzipped.
+//! A file's bytes, plain, gzipped or packed by zstd.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,11 +11,11 @@ use crate::{DataError, Wrong};
 /// Deflate cannot pack tighter than this: more is a lie of some header.
 const MOST_INFLATED: u64 = 1032;
 
-/// An opened file. Whether it is gzipped is seen from its first bytes, not from its name.
+/// An opened file. Whether it is packed is seen from its first bytes, not from its name.
 pub(crate) struct Opened {
     pub(crate) name: String,
     reader: Box<dyn Read>,
-    gzipped: bool,
+    packed: Option<&'static str>,
     /// The most bytes that it can hold, inflated.
     pub(crate) most: u64,
 }
@@ -31,18 +31,22 @@ pub(crate) fn open(path: &Path) -> Result<Opened, DataError> {
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut plain = BufReader::new(file);
-    let gzipped = plain.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]);
-    let (reader, most): (Box<dyn Read>, u64) = if gzipped {
-        (Box::new(MultiGzDecoder::new(plain)), length.saturating_mul(MOST_INFLATED))
+    let head = plain.fill_buf().map_err(failed)?;
+    let (gzip, zstd) = (head.starts_with(&[0x1f, 0x8b]), head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
+    let (reader, packed, most): (Box<dyn Read>, _, _) = if gzip {
+        (Box::new(MultiGzDecoder::new(plain)), Some("gzip"), length.saturating_mul(MOST_INFLATED))
+    } else if zstd {
+        let decoder = zstd::Decoder::with_buffer(plain).map_err(failed)?;
+        (Box::new(decoder), Some("zstd"), u64::MAX)
     } else {
-        (Box::new(plain), length)
+        (Box::new(plain), None, length)
     };
-    Ok(Opened { name, reader, gzipped, most })
+    Ok(Opened { name, reader, packed, most })
 }
 
 impl Opened {
-    pub(crate) fn gzipped(&self) -> bool {
-        self.gzipped
+    pub(crate) fn packed(&self) -> bool {
+        self.packed.is_some()
     }
 
     /// Reads up to `most` bytes; fewer only at the end. Allocates as bytes come, whatever was announced.
@@ -50,8 +54,11 @@ impl Opened {
         let mut bytes = Vec::new();
         match self.reader.by_ref().take(most).read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
-            Err(error) if self.gzipped => Err(DataError::whole(&self.name, Wrong::Gzip(error.to_string()))),
-            Err(error) => Err(DataError::whole(&self.name, Wrong::Io(error.to_string()))),
+            Err(error) => {
+                let why = error.to_string();
+                let what = self.packed.map_or(Wrong::Io(why.clone()), |by| Wrong::Packed { by, why });
+                Err(DataError::whole(&self.name, what))
+            }
         }
     }
 }
