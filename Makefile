@@ -14,7 +14,7 @@ TORCH := torch==2.15.0 numpy
 ARGS ?=
 
 .PHONY: help setup build demo examples test verify fix soak fuzz \
-  bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job
+  bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-network: bench-build ## two workers across links of 1 Gbit/s, in network n
 
 bench-peers: bench-build .venv/ready ## whole steps beside PyTorch DDP, in a virtual environment (5 GB)
 	.venv/bin/python scripts/bench_peers.py $(ARGS)
+
+bench-faults: build ## time slow workers (under CPU quotas, as root) and recovery from kills
+	python3 scripts/bench_faults.py $(ARGS)
 
 examples: build ## fetch the data of the examples on real tables, train them and check what they reach
 	examples/fetch.sh

@@ -111,6 +111,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
         },
         on_nonfinite: run.train.on_nonfinite,
         heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
+        min_workers: run.cluster.min_workers,
         numerics: run.cluster.numerics,
         kernel: run.cluster.kernel.clone(),
         run: run::to_toml(run),

@@ -19,6 +19,8 @@ pub(crate) enum Call {
     FromWorker(Session, FromWorker),
     /// On a session's tensor stream.
     Up(Session, Up),
+    /// The session takes rows.
+    Moved(Session),
     /// A stream of the session broke.
     Gone(Session, String),
     /// A checkpoint is on disk, or failed to be.

@@ -31,6 +31,8 @@ pub enum Input {
     Control(Session, FromWorker),
     /// On a session's tensor stream.
     Tensors(Session, Up),
+    /// The session takes rows.
+    Moved(Session),
     /// A stream of the session broke.
     Gone(Session, String),
     /// A checkpoint is on disk, or failed to be.
@@ -134,21 +136,24 @@ impl Cluster {
                     FromWorker::Ready(ready) => Event::Ready(session, ready),
                     FromWorker::Heartbeat => Event::Heard(session),
                     FromWorker::Evaluated(evaluated) => Event::Evaluated(session, evaluated),
+                    FromWorker::Computed(computed) => Event::Computed(session, computed),
+                    FromWorker::Leave => Event::Leave(session),
                     FromWorker::Explained(explained) => Event::Explained(session, explained),
                 };
                 self.machine.handle(now, event);
             }
             Input::Tensors(session, Up::Open(_)) => self.machine.handle(now, Event::Tensors(session)),
             Input::Tensors(session, Up::Release(step)) => {
-                self.machine.handle(now, Event::Heard(session));
                 self.reducer.release(session, step);
+                self.machine.handle(now, Event::Released(session, step));
             }
             Input::Tensors(session, Up::Gradient(gradient)) => {
-                self.machine.handle(now, Event::Heard(session));
+                self.machine.handle(now, Event::Moved(session));
                 if let Err(refusal) = self.reducer.gradient(session, &gradient) {
                     *self.refused.entry(refusal).or_insert(0) += 1;
                 }
             }
+            Input::Moved(session) => self.machine.handle(now, Event::Moved(session)),
             Input::Gone(session, why) => self.machine.handle(now, Event::Gone(session, why)),
             Input::Saved { step, result } => self.machine.handle(now, Event::Saved { step, result }),
             Input::Stop => {

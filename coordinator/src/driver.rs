@@ -143,6 +143,7 @@ impl<E: Effects> Driver<E> {
                 }
                 Input::Tensors(session, message)
             }
+            Call::Moved(session) => Input::Moved(session),
             Call::Gone(session, why) => Input::Gone(session, why),
             Call::Saved { step, result } => Input::Saved { step, result },
             Call::Stop => Input::Stop,

@@ -43,11 +43,27 @@ pub enum Notice {
         /// What differs.
         text: String,
     },
-    /// Nobody is here to compute.
+    /// A worker went, as it wanted to.
+    Left {
+        /// Its name.
+        worker: String,
+        /// Before this step, or in it.
+        step: u64,
+    },
+    /// What a worker has open is computed by another too.
+    Late {
+        /// Its name.
+        worker: String,
+        /// In this step.
+        step: u64,
+    },
+    /// The run waits.
     Waiting {
         /// The step that waits.
         step: u64,
-        /// Since when.
+        /// For what.
+        what: Awaited,
+        /// For so long.
         seconds: u64,
     },
     /// A worker computed numbers that are not finite, where another's are.
@@ -78,6 +94,36 @@ pub enum Notice {
         /// The step at hand.
         step: u64,
     },
+}
+
+/// What the run waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Someone to compute.
+    Workers {
+        /// So many are here.
+        here: u32,
+        /// So many have to be.
+        least: u32,
+    },
+    /// Gradients of these workers.
+    Gradients(Vec<String>),
+    /// Pieces of an evaluation, by these workers.
+    Pieces(Vec<String>),
+    /// The disk.
+    Checkpoint,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workers { least: 1, .. } => write!(f, "a worker"),
+            Self::Workers { here, least } => write!(f, "workers, {here} of at least {least} are here"),
+            Self::Gradients(workers) => write!(f, "the gradients of {}", workers.join(", ")),
+            Self::Pieces(workers) => write!(f, "the evaluation by {}", workers.join(", ")),
+            Self::Checkpoint => write!(f, "the checkpoint to be written"),
+        }
+    }
 }
 
 /// What a lost worker had not finished.
@@ -118,11 +164,17 @@ impl fmt::Display for Notice {
             Self::Relaxed { worker, text } => {
                 write!(f, "worker {worker} takes part although it computes other bits: {text}")
             }
-            Self::Waiting { step, seconds: 0 } => {
-                write!(f, "waiting for a worker; the run goes on at step {step} when one joins")
+            Self::Left { worker, step } => {
+                write!(f, "worker {worker} has left in step {step}; others compute its shards from now on")
             }
-            Self::Waiting { step, seconds } => {
-                write!(f, "still waiting for a worker, for {seconds} s; the run goes on at step {step}")
+            Self::Late { worker, step } => {
+                write!(f, "worker {worker} is late in step {step}; idle ones compute what it has open too")
+            }
+            Self::Waiting { step, what, seconds: 0 } => {
+                write!(f, "waiting for {what}; the run goes on at step {step} when one joins")
+            }
+            Self::Waiting { step, what, seconds } => {
+                write!(f, "still waiting for {what}, for {seconds} s; the run is at step {step}")
             }
             Self::Doubtful { worker, step, node } => write!(
                 f,

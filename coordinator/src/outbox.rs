@@ -15,10 +15,13 @@ use std::task::{Context, Poll, Waker};
 use lockstep_proto::message::{Down, Weights};
 use tokio_stream::Stream;
 
-/// A queue of messages to one worker. A newer grant takes the place of an older one.
+/// A queue of messages to one worker. A newer grant takes the place of an older one, and so do the exact
+/// weights of a newer step: an evaluation may be over before a slow worker has taken its weights.
 #[derive(Debug, Default)]
 pub struct Outbox {
     grant: Option<(u64, u32)>,
+    /// The step of the newest exact weights.
+    exact: u64,
     weights: BTreeMap<(u64, u32, bool), Weights>,
 }
 
@@ -28,6 +31,10 @@ impl Outbox {
         match message {
             Down::Grant { step, chunks } => self.grant = self.grant.max(Some((step, chunks))),
             Down::Weights(weights) => {
+                if weights.exact && weights.step > self.exact {
+                    self.exact = weights.step;
+                    self.weights.retain(|(_, _, exact), _| !exact);
+                }
                 self.weights.insert((weights.step, weights.chunk, weights.exact), weights);
             }
         }
@@ -131,6 +138,17 @@ mod tests {
         let sent: Vec<Down> = outgoing.collect().await;
         assert_eq!(sent[0], Down::Grant { step: 5, chunks: 4 });
         assert_eq!(sent[1..], order);
+    }
+
+    #[test]
+    fn exact_weights_take_the_place_of_older_ones() {
+        let exact = |step, chunk| Down::Weights(Weights { step, chunk, exact: true, payload: Bytes::new() });
+        let mut outbox = Outbox::default();
+        for one in [exact(2, 0), exact(2, 1), weights(3, 0), exact(4, 0), exact(4, 1)] {
+            outbox.push(one);
+        }
+        let left: Vec<Down> = std::iter::from_fn(|| outbox.pop()).collect();
+        assert_eq!(left, [weights(3, 0), exact(4, 0), exact(4, 1)]);
     }
 
     #[tokio::test]

@@ -127,8 +127,10 @@ impl Cluster for Service {
             return Err(unknown(session));
         }
         // A part is encoded when the connection has room for it.
-        let rows = self.rows.clone();
+        let (rows, calls) = (self.rows.clone(), self.calls.clone());
         let parts = rows.cut(dataset, first, count).into_iter().map(move |part| {
+            // A sign of life that a full queue may lose.
+            let _ = calls.try_send(Call::Moved(session));
             let (first, count) = (part.start, part.end - part.start);
             let payload = rows.part(dataset, part).map_err(|why| Status::out_of_range(why.to_string()))?;
             Ok(wire::RowsPart { first, count, payload: payload.into() })

@@ -20,6 +20,10 @@ pub enum FromWorker {
     Heartbeat,
     /// Sums over pieces of the validation rows.
     Evaluated(Evaluated),
+    /// A job is done.
+    Computed(Computed),
+    /// The worker wants to go.
+    Leave,
     /// Where a node's numbers stopped being finite.
     Explained(Explained),
 }
@@ -57,6 +61,19 @@ pub struct Evaluated {
     pub pieces: Vec<(u32, Sums)>,
 }
 
+/// The nodes of an assignment that were new to a worker are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// Of the assignment.
+    pub generation: Generation,
+    /// The step.
+    pub step: u64,
+    /// How many shards the nodes have.
+    pub shards: u32,
+    /// Microseconds of computing, without waiting for weights.
+    pub micros: u64,
+}
+
 /// Control, to a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToWorker {
@@ -74,6 +91,8 @@ pub enum ToWorker {
     Explain(Explain),
     /// The run has ended for this worker.
     End(End),
+    /// The worker may go, as it wanted to.
+    Leave,
 }
 
 /// What a worker needs to know of the run.
@@ -108,12 +127,14 @@ pub enum Reason {
     Malformed,
     /// The coordinator is stopping.
     Ending,
+    /// Alive, but its work did not move for too long.
+    Hung,
 }
 
 impl Reason {
     /// Whether the same worker may try again and be taken.
     pub const fn may_return(self) -> bool {
-        matches!(self, Self::Late | Self::Ending)
+        matches!(self, Self::Late | Self::Ending | Self::Hung)
     }
 }
 

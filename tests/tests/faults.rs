@@ -97,3 +97,47 @@ fn a_worker_frozen_while_it_joins() {
     site.succeed(&mut steady);
     Oracle::new(&site).assert_equal(&site);
 }
+
+/// A worker that is asked to end hands its shards over and leaves; the run waits for enough workers.
+#[test]
+fn a_worker_leaves_and_the_run_waits_for_two() {
+    let mut moments = Moments::new();
+    let site = Site::new(&RunFile { epochs: 100, min_workers: 2, ..long() }.text());
+    let (mut coordinator, address) = site.coordinator(None, &[]);
+    let mut steady = site.worker("steady", address, &[]);
+    site.until_logged("waiting for workers, 1 of at least 2 are here", 1);
+    assert_eq!(site.step(), 0);
+    let mut leaving = site.worker("leaving", address, &[]);
+    site.until_step(10 + moments.below(100));
+    moments.pause(STEP);
+    leaving.signal(Signal::SIGTERM);
+    assert_eq!(site.end(&mut leaving).code(), Some(75), "{}", leaving.errors());
+    site.until_logged("worker leaving has left", 1);
+    site.until_logged("waiting for workers, 1 of at least 2 are here", 2);
+    let mut third = site.worker("third", address, &[]);
+    for process in [&mut coordinator, &mut steady, &mut third] {
+        site.succeed(process);
+    }
+    let results = site.results();
+    assert_eq!((results.workers.joined, results.workers.lost), (3, 0), "{}", site.logs());
+    Oracle::new(&site).assert_equal(&site);
+}
+
+/// Long before a frozen worker's heartbeats are missed, others compute what it has.
+#[test]
+fn a_late_worker_holds_up_nobody() {
+    let mut moments = Moments::new();
+    let site = Site::new(&RunFile { heartbeat_ms: 600_000, epochs: 100, ..long() }.text());
+    let (mut coordinator, address) = site.coordinator(None, &[]);
+    let mut late = site.worker("late", address, &[]);
+    let mut steady = ["a", "b"].map(|name| site.worker(name, address, &[]));
+    site.until_logged(" joined with ", 3);
+    site.until_step(20 + moments.below(100));
+    moments.pause(STEP);
+    late.signal(Signal::SIGSTOP);
+    site.succeed(&mut coordinator);
+    steady.iter_mut().for_each(|worker| site.succeed(worker));
+    assert!(site.log().contains("worker late is late in step"), "{}", site.logs());
+    assert_eq!(site.results().workers.lost, 0);
+    Oracle::new(&site).assert_equal(&site);
+}

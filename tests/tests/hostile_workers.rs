@@ -54,6 +54,7 @@ fn hostile_peers_change_nothing() {
     let (log, errors) = (site.log(), coordinator.errors());
     assert!(!log.contains("panicked") && !errors.contains("panicked"), "{log}{errors}");
     assert!(!log.contains("worker steady is gone"), "{log}");
+    assert!(log.contains("worker liar is late in step"), "{log}");
     for reason in [
         "of another step",
         "no such chunk",
@@ -261,9 +262,16 @@ async fn a_member_that_lies(client: &mut Client) {
     let ready = FromWorker::Ready(Ready { fingerprint, threads: 1 });
     out.send(ready.clone().into()).unwrap();
     out.send(ready.into()).unwrap();
-    let assign = loop {
+    let bytes = model.layout().len() * 4;
+    // It lies at once, before others help with what it does not compute, and in several steps.
+    let mut last: Option<(u32, u64, Node)> = None;
+    while last.is_none_or(|(times, ..)| times < 5) {
         match answers.message().await.unwrap().unwrap().try_into().unwrap() {
-            ToWorker::Assign(assign) => break assign,
+            ToWorker::Assign(assign) => {
+                let (step, node) = (assign.step, assign.nodes[0]);
+                lies(step, node, bytes).into_iter().for_each(|lie| up.send(lie).unwrap());
+                last = Some((last.map_or(0, |(times, ..)| times) + 1, step, node));
+            }
             ToWorker::Accepted | ToWorker::Evaluate(_) => {
                 // Sums of pieces that it was not asked for.
                 let piece =
@@ -274,18 +282,26 @@ async fn a_member_that_lies(client: &mut Client) {
             }
             other => panic!("{other:?}"),
         }
-    };
-    // It lives and does nothing for longer than three heartbeats. The others, who wait, stay.
+    }
+    let Some((_, step, node)) = last else { return };
+    // It lives and does nothing for longer than three heartbeats. It stays, and holds up nobody.
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         out.send(FromWorker::Heartbeat.into()).unwrap();
     }
-    let (step, node) = (assign.step, assign.nodes[0]);
-    let bytes = model.layout().len() * 4;
+    // It had its weights.
+    assert!(down.message().await.unwrap().is_some());
+    // Past the limit: the coordinator ends the session.
+    up.send(gradient(step, node, 0, 2 * MESSAGE_LIMIT)).unwrap();
+    while let Ok(Some(_)) = answers.message().await {}
+}
+
+/// Gradients that are not of this step, node, chunk or length, and claims that nobody can make.
+fn lies(step: u64, node: Node, bytes: usize) -> Vec<wire::TensorsUp> {
     let outside = Node { level: 3, position: 70 };
-    for message in [
+    vec![
         gradient(step.wrapping_sub(1), node, 0, bytes),
-        gradient(step + 1, node, 0, bytes),
+        gradient(step + 1_000_000, node, 0, bytes),
         gradient(u64::MAX, node, 0, bytes),
         gradient(step, node, 1, bytes),
         gradient(step, node, u32::MAX, bytes),
@@ -296,12 +312,5 @@ async fn a_member_that_lies(client: &mut Client) {
         gradient(step, node, 0, MESSAGE_LIMIT - 200),
         Up::Release(u64::MAX).into(),
         Up::Open(Session::new(1, 1)).into(),
-    ] {
-        up.send(message).unwrap();
-    }
-    // It had its weights.
-    assert!(down.message().await.unwrap().is_some());
-    // Past the limit: the coordinator ends the session.
-    up.send(gradient(step, node, 0, 2 * MESSAGE_LIMIT)).unwrap();
-    while let Ok(Some(_)) = answers.message().await {}
+    ]
 }

@@ -1,5 +1,6 @@
 //! W of one step, shared between who receives it and who computes with it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lockstep_core::model::Weights;
@@ -12,6 +13,7 @@ pub struct Arriving {
     layers: Vec<OnceLock<Vec<f32>>>,
     front: Mutex<Front>,
     moved: Condvar,
+    retired: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,7 +29,8 @@ impl Arriving {
     pub(crate) fn new(sizes: impl Iterator<Item = usize>) -> Self {
         let layer = |size| if size == 0 { OnceLock::from(Vec::new()) } else { OnceLock::new() };
         let layers = sizes.map(layer).collect();
-        let arriving = Self { layers, front: Mutex::default(), moved: Condvar::new() };
+        let arriving =
+            Self { layers, front: Mutex::default(), moved: Condvar::new(), retired: AtomicBool::new(false) };
         arriving.advance();
         arriving
     }
@@ -57,6 +60,16 @@ impl Arriving {
     pub(crate) fn close(&self) {
         self.front().closed = true;
         self.moved.notify_all();
+    }
+
+    /// Its step is committed: nobody wants a gradient at these weights any more.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what is computed at these weights is still wanted, as far as is known here.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// The memory of its layers.

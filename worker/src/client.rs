@@ -45,21 +45,25 @@ pub enum Ended {
     Refused(String),
     /// No coordinator in time.
     NoCoordinator,
-    /// Asked to stop.
+    /// Asked to stop: it has handed over what it had.
     Stopped,
 }
 
-/// Works until the run ends, `stop` resolves or no coordinator is there for too long.
+/// Works until the run ends or no coordinator is there for too long. When `stop` resolves it leaves: its
+/// shards go to others when the next step begins.
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
     tokio::pin!(stop);
     let mut waiting = Waiting::new(options);
     loop {
-        let attempt = tokio::select! {
-            attempt = attempt(options, &mut waiting) => attempt,
-            () = &mut stop => return Ended::Stopped,
-        };
-        let lost = match attempt {
+        let mut asked = false;
+        let attempt = attempt(options, &mut waiting, async {
+            stop.as_mut().await;
+            asked = true;
+        });
+        let lost = match attempt.await {
             Ok(ended) => return ended,
+            // What was asked of it is computed by others.
+            Err(_) if asked => return Ended::Stopped,
             Err(lost) => lost,
         };
         let Some(pause) = waiting.pause(&lost) else { return Ended::NoCoordinator };
@@ -112,13 +116,25 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// One session, from connection to end.
-async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, Lost> {
-    let mut connection = connect::control(options).await?;
-    let joined = match join::join(options, &mut connection).await? {
-        Ok(joined) => joined,
-        Err(ended) => return Ok(ended),
+/// One session, from connection to end. When `stop` resolves it ends at the next step's beginning.
+async fn attempt(
+    options: &Options,
+    waiting: &mut Waiting<'_>,
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, Lost> {
+    tokio::pin!(stop);
+    let mut connection = tokio::select! {
+        connection = connect::control(options) => connection?,
+        () = &mut stop => return Ok(Ended::Stopped),
     };
+    let joined = tokio::select! {
+        joined = join::join(options, &mut connection) => match joined? {
+            Ok(joined) => joined,
+            Err(ended) => return Ok(ended),
+        },
+        () = &mut stop => return Ok(Ended::Stopped),
+    };
+    let mut leaving = false;
     waiting.connected();
     let threads = Threads::new(options.threads).map_err(Lost::system)?;
     let (orders, mut computed) = engine::start(joined.task.clone(), threads).map_err(Lost::system)?;
@@ -143,6 +159,14 @@ async fn attempt(options: &Options, waiting: &mut Waiting<'_>) -> Result<Ended, 
                 Err(status) => return last_words(&mut control, status.into()).await,
             },
             input = computed.recv() => input.ok_or(Lost::Compute)??,
+            () = &mut stop, if !leaving => {
+                info!("leaving the run {} before its next step", task.run.name);
+                leaving = true;
+                if control_out.send(FromWorker::Leave.into()).is_err() {
+                    return last_words(&mut control, Lost::Closed).await;
+                }
+                continue;
+            }
         };
         session.handle(input)?;
         while let Some(output) = session.poll_output() {
@@ -175,6 +199,7 @@ fn directive(message: Option<wire::ToWorker>) -> Result<Directive, Lost> {
         ToWorker::Evaluate(evaluate) => Directive::Input(Input::Evaluate(evaluate)),
         ToWorker::Explain(explain) => Directive::Input(Input::Explain(explain)),
         ToWorker::Accepted => Directive::Joined,
+        ToWorker::Leave => Directive::Over(Ok(Ended::Stopped)),
         ToWorker::End(end) => Directive::Over(Ok(Ended::Run(end.outcome, end.text))),
         ToWorker::Refused(refused) if refused.reason.may_return() => {
             Directive::Over(Err(Lost::Refused(refused.text)))

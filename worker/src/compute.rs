@@ -10,9 +10,21 @@ use lockstep_proto::message::Gradient;
 
 use crate::session::Job;
 
+/// What comes out of a job.
+#[derive(Debug)]
+pub enum Emitted {
+    /// It waits for weights from now on.
+    Waits,
+    /// No longer.
+    GoesOn,
+    /// A chunk of a node's gradient.
+    Chunk(Gradient),
+}
+
 /// Computes a job's nodes and emits every chunk as soon as all of its layers are done: chunks of the
 /// last layers first, all nodes of one chunk before the next. The forward pass goes on as weights come;
-/// if they stop coming, nothing is emitted.
+/// if they stop coming, or nobody wants the gradient any more, nothing is emitted. Returns whether it was
+/// finished.
 pub fn run(
     engine: &mut Engine<f32>,
     chunks: &Chunks,
@@ -20,17 +32,22 @@ pub fn run(
     step: Step,
     job: &Job,
     microbatches: &mut [Microbatch<f32>],
-    mut emit: impl FnMut(Gradient) + Send,
-) {
+    mut emit: impl FnMut(Emitted) + Send,
+) -> bool {
     engine.load(&job.nodes, microbatches);
     let layers = engine.model().layers();
     let mut done = 0;
     while done < layers {
-        let Some(here) = job.weights.wait(done) else { return };
+        emit(Emitted::Waits);
         // Behind the last layer lie running statistics, which training does not read.
+        let Some(here) = job.weights.wait(done) else { return false };
         let here = here.min(layers);
+        emit(Emitted::GoesOn);
         engine.forward(step, done..here, &*job.weights);
         done = here;
+        if job.weights.is_retired() {
+            return false;
+        }
     }
     let starts: Vec<usize> = (0..layers).map(|layer| engine.model().parameters(layer).start).collect();
     let trained = engine.model().layout().trained();
@@ -45,7 +62,7 @@ pub fn run(
                 let exact = node.node == root || range.start >= trained;
                 let encoding = if exact { Wire::F32 } else { step.wire };
                 let values = &node.values[range.clone()];
-                emit(Gradient {
+                emit(Emitted::Chunk(Gradient {
                     generation: job.generation,
                     step: job.step,
                     node: node.node,
@@ -54,9 +71,10 @@ pub fn run(
                     payload: payloads.make(values.len() * wire::width(encoding), |bytes| {
                         wire::write(values, encoding, bytes);
                     }),
-                });
+                }));
             }
             open = chunk;
         }
     });
+    true
 }

@@ -2,6 +2,7 @@
 //! arithmetic runs anywhere else.
 
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use lockstep_core::diagnosis::{self, Fault};
@@ -16,7 +17,7 @@ use lockstep_proto::message::{Explain, Explained, Found};
 use tokio::sync::mpsc as async_mpsc;
 
 use crate::arriving::Arriving;
-use crate::compute;
+use crate::compute::{self, Emitted};
 use crate::prefetch::Prefetch;
 use crate::session::{Input, Job};
 use crate::task::{Task, Unfit, empty};
@@ -80,14 +81,23 @@ impl Computer {
         }
         let shards: Vec<u32> =
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
+        let began = Instant::now();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
         let Self { engine, payloads, .. } = self;
-        compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, |gradient| {
+        let (mut waits, mut waited) = (began, Duration::ZERO);
+        let emit = |emitted| match emitted {
+            Emitted::Waits => waits = Instant::now(),
+            Emitted::GoesOn => waited += waits.elapsed(),
             // The session is gone if nobody listens; the thread ends after this job.
-            let _ = self.outgoing.send(Ok(Input::Chunk(gradient)));
-        });
+            Emitted::Chunk(gradient) => drop(self.outgoing.send(Ok(Input::Chunk(gradient)))),
+        };
+        let finished = compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, emit);
+        let computing = began.elapsed().saturating_sub(waited);
+        let micros = u64::try_from(computing.as_micros()).unwrap_or(u64::MAX);
+        // What was not finished measures nothing.
+        let measured = if finished { shards.len() } else { 0 };
         self.prefetch.ahead(job.step.saturating_add(1), shards, batches);
-        Ok(Input::Done)
+        Ok(Input::Done { shards: measured as u32, micros })
     }
 
     fn evaluate(&mut self, weights: &Arriving, pieces: &[u32]) -> Result<Input, Unfit> {

@@ -21,7 +21,7 @@ use lockstep_core::run::spec::Wire;
 use lockstep_core::tree::Node;
 use lockstep_proto::Generation;
 use lockstep_proto::message::{
-    Assign, Down, Evaluate, Evaluated, Explain, Explained, FromWorker, Gradient, Up,
+    Assign, Computed, Down, Evaluate, Evaluated, Explain, Explained, FromWorker, Gradient, Up,
 };
 
 use crate::arriving::Arriving;
@@ -41,7 +41,12 @@ pub enum Input {
     /// A chunk of a gradient has been computed.
     Chunk(Gradient),
     /// The job that was begun last is done.
-    Done,
+    Done {
+        /// How many shards it was over.
+        shards: u32,
+        /// Microseconds of computing.
+        micros: u64,
+    },
     /// So is the evaluation.
     Evaluated(Vec<(u32, Sums)>),
     /// So is the search.
@@ -51,7 +56,8 @@ pub enum Input {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Compute these nodes at W(step); answer with chunks, then `Done`. One job at a time.
+    /// Compute these nodes at W(step); answer with chunks, then `Done`. One job at a time. When W of a
+    /// later step is begun, nobody wants its chunks any more.
     Compute(Job),
     /// Evaluate these pieces; answer with `Evaluated`.
     Evaluate {
@@ -83,6 +89,15 @@ pub struct Job {
     pub weights: Arc<Arriving>,
 }
 
+/// What is computed at the moment.
+#[derive(Debug)]
+struct Busy {
+    step: u64,
+    /// Under which assignment.
+    generation: Generation,
+    weights: Arc<Arriving>,
+}
+
 /// The session of one worker.
 #[derive(Debug)]
 pub struct Session {
@@ -100,8 +115,7 @@ pub struct Session {
     step: u64,
     /// Nodes of that step that were begun.
     begun: BTreeSet<Node>,
-    /// The step that is computed at the moment.
-    busy: Option<u64>,
+    busy: Option<Busy>,
     released: u64,
     /// The step, and how many chunks of each node may be sent.
     granted: (u64, u32),
@@ -166,13 +180,18 @@ impl Session {
                 self.send_granted();
             }
             Input::Chunk(gradient) => self.computed(gradient),
-            Input::Done => self.busy = None,
+            Input::Done { shards, micros } => {
+                if let Some(Busy { step, generation, .. }) = self.busy.take() {
+                    let computed = Computed { generation, step, shards, micros };
+                    self.outputs.push_back(Output::Control(FromWorker::Computed(computed)));
+                }
+            }
             Input::Explained(explained) => {
                 self.busy = None;
                 self.explained(explained);
             }
             Input::Evaluated(pieces) => {
-                if let Some(step) = self.busy.take() {
+                if let Some(Busy { step, .. }) = self.busy.take() {
                     let evaluated = Evaluated { step, pieces };
                     self.outputs.push_back(Output::Control(FromWorker::Evaluated(evaluated)));
                 }
@@ -185,10 +204,12 @@ impl Session {
     /// Before other work: the run waits for it. Of weights that are gone, nothing can be told.
     fn explain(&mut self) {
         let Some(explain) = self.explain.take() else { return };
-        match self.weights.of(explain.step) {
+        match self.weights.of(explain.step).cloned() {
             Some(weights) => {
-                self.busy = Some(explain.step);
-                self.outputs.push_back(Output::Explain(explain, weights.clone()));
+                // Under no assignment.
+                let (step, generation) = (explain.step, Generation::new(0, 0));
+                self.busy = Some(Busy { step, generation, weights: weights.clone() });
+                self.outputs.push_back(Output::Explain(explain, weights));
             }
             None => self.explained(Explained { of: explain, found: None }),
         }
@@ -213,7 +234,7 @@ impl Session {
 
     fn release(&mut self) {
         let Some((step, _)) = self.weights.current() else { return };
-        if self.busy.is_none_or(|busy| busy >= step) && self.released < step {
+        if self.busy.as_ref().is_none_or(|busy| busy.step >= step) && self.released < step {
             self.released = step;
             self.outputs.push_back(Output::Tensors(Up::Release(step)));
         }
@@ -227,8 +248,9 @@ impl Session {
         if let Some((exact, weights)) = exact
             && let Some(evaluate) = self.evaluation.take_if(|evaluate| evaluate.step == exact)
         {
-            self.busy = Some(evaluate.step);
-            let (step, weights, pieces) = (evaluate.step, weights.clone(), evaluate.pieces);
+            let Evaluate { generation, step, pieces } = evaluate;
+            let weights = weights.clone();
+            self.busy = Some(Busy { step, generation, weights: weights.clone() });
             self.outputs.push_back(Output::Evaluate { step, weights, pieces });
         }
     }
@@ -244,7 +266,7 @@ impl Session {
         }
         self.enter(step);
         self.begun.extend(&nodes);
-        self.busy = Some(step);
+        self.busy = Some(Busy { step, generation, weights: weights.clone() });
         self.outputs.push_back(Output::Compute(Job { generation, step, nodes, weights }));
     }
 
@@ -253,6 +275,9 @@ impl Session {
             self.step = step;
             self.begun.clear();
             self.kept.clear();
+            if let Some(busy) = self.busy.as_ref().filter(|busy| busy.step < step) {
+                busy.weights.retire();
+            }
         }
     }
 
@@ -337,7 +362,10 @@ mod tests {
         );
         // The next weights are here before the job is done: the worker still needs the old ones.
         assert_eq!(outputs(&mut session, weights(5, false, &[0, 0, 0, 0])), []);
-        assert_eq!(outputs(&mut session, Input::Done), [Output::Tensors(Up::Release(5))]);
+        let done = Input::Done { shards: 1, micros: 9 };
+        let computed = Computed { generation: G, step: 4, shards: 1, micros: 9 };
+        let computed = Output::Control(FromWorker::Computed(computed));
+        assert_eq!(outputs(&mut session, done), [computed, Output::Tensors(Up::Release(5))]);
     }
 
     #[test]
@@ -365,7 +393,8 @@ mod tests {
         // The upper chunk was granted, the lower one waits.
         assert_eq!(outputs(&mut session, chunk(4, 1)).len(), 1);
         assert_eq!(outputs(&mut session, chunk(4, 0)), []);
-        assert_eq!((outputs(&mut session, Input::Done), session.kept()), (vec![], 1));
+        let done = Input::Done { shards: 1, micros: 9 };
+        assert_eq!((outputs(&mut session, done).len(), session.kept()), (1, 1));
         assert_eq!(outputs(&mut session, weights(5, 0)), []);
         let [Output::Compute(job)] = &outputs(&mut session, assign(5))[..] else { panic!("no job") };
         assert_eq!((job.step, job.weights.here(), session.kept()), (5, 1, 0));

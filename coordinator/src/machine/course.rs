@@ -1,27 +1,25 @@
 //! The run's course: from boundary to boundary.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::nonfinite::Suspicions;
-use super::{Action, Machine, Work, assignment, evaluation, step};
-use crate::notice::Notice;
+use super::{Action, Machine, Work, evaluation, step};
 use crate::progress::{Evaluation, Record, StepRecord};
 use crate::reducer::Committed;
-use lockstep_core::metrics::Sums;
-use lockstep_core::tree::{Node, Tree};
+use lockstep_core::tree::Node;
 use lockstep_proto::Session;
-use lockstep_proto::message::{Assign, End, Evaluate, Evaluated, Outcome, ToWorker};
+use lockstep_proto::message::{End, Evaluated, Outcome, ToWorker};
 
 impl Machine {
     /// Between two steps: what is due, in this order.
     pub(super) fn boundary(&mut self, now: Duration) {
         let step = self.progress.step;
         self.work = Work::Idle;
+        self.let_go();
         if self.progress.evaluation_due && !self.stopping {
             self.work = Work::Evaluation(evaluation::Work::new(self.config.pieces));
-            self.note_waiting(now);
-            return self.reassign_evaluation();
+            return self.reassign_evaluation(now);
         }
         let finished = self.nothing_more() && !self.progress.evaluation_due;
         let must = finished || self.stopping;
@@ -40,34 +38,33 @@ impl Machine {
     }
 
     pub(super) fn begin_step(&mut self, now: Duration) {
-        let active: Vec<Session> = self.members.active().collect();
-        if active.is_empty() {
-            return self.note_waiting(now);
+        if self.staying() < self.config.min_workers {
+            return;
         }
         let step = self.progress.step;
         let plan = self.config.plan;
         let in_epoch = step % plan.steps_per_epoch().max(1);
         let present: Vec<bool> =
             (0..plan.shards()).map(|shard| !plan.microbatch(in_epoch, shard).is_empty()).collect();
-        let tree = Tree::new(plan.shards());
-        let assigned: BTreeMap<Session, Vec<Node>> = assignment::assign(tree, &active).into_iter().collect();
+        let costs = self.costs(now, &self.members.crew());
+        let tree = self.tree();
+        let assigned: BTreeMap<Session, Vec<Node>> =
+            self.balance.settle(now, tree, &costs).iter().cloned().collect();
         if assigned != self.assigned {
             self.generation = self.generation.next();
             self.assigned = assigned;
         }
-        let work = step::Work::new(&present, &self.assigned);
+        let work = step::Work::new(tree, present.clone(), &self.assigned);
         self.actions.push_back(Action::Begin(present));
-        self.actions.push_back(Action::Want(work.nodes().collect()));
-        for &session in self.assigned.keys() {
-            let nodes = work.nodes_of(session);
-            if !nodes.is_empty() {
-                let assign = Assign { generation: self.generation, step, nodes };
-                self.actions.push_back(Action::Send(session, ToWorker::Assign(assign)));
-            }
-        }
+        self.actions.push_back(Action::Want(work.all().collect()));
         self.step_began = now;
         self.suspicions = Suspicions::default();
         self.work = Work::Step(work);
+        for session in self.assigned.keys().copied().collect::<Vec<_>>() {
+            self.send_nodes(now, session);
+        }
+        // Someone who joins or is idle takes no part in the assignment, but may help at once.
+        self.help(now);
     }
 
     pub(super) fn committed(&mut self, now: Duration, committed: Committed) {
@@ -112,12 +109,14 @@ impl Machine {
     }
 
     pub(super) fn evaluated(&mut self, now: Duration, session: Session, evaluated: Evaluated) {
-        let Work::Evaluation(work) = &mut self.work else { return };
-        if evaluated.step != self.progress.step {
-            return;
-        }
-        if work.take(session, &evaluated.pieces) {
-            let sums: Sums = work.total();
+        let done = match &mut self.work {
+            Work::Evaluation(work) if evaluated.step == self.progress.step => {
+                work.take(session, &evaluated.pieces).then(|| work.total())
+            }
+            _ => None,
+        };
+        self.evaluated_pieces(now, session, evaluated.step);
+        if let Some(sums) = done {
             let step = self.progress.step;
             self.progress.evaluation_due = false;
             self.progress.evaluation = Some(Evaluation { step, sums });
@@ -150,52 +149,5 @@ impl Machine {
             self.actions.push_back(Action::Close(session));
         }
         self.actions.push_back(Action::Finish(outcome, text));
-    }
-
-    /// Open nodes without a worker go to those who have least.
-    pub(super) fn reassign_step(&mut self) {
-        let active: Vec<Session> = self.members.active().collect();
-        let Work::Step(work) = &mut self.work else { return };
-        let touched = work.place(&active);
-        self.send_assignments(touched);
-    }
-
-    /// Tells workers of all of their nodes, after they were given new ones.
-    pub(super) fn send_assignments(&mut self, to: BTreeSet<Session>) {
-        let Work::Step(work) = &self.work else { return };
-        if to.is_empty() {
-            return;
-        }
-        self.generation = self.generation.next();
-        let step = self.progress.step;
-        for session in to {
-            let nodes = work.nodes_of(session);
-            self.assigned.insert(session, nodes.clone());
-            let assign = Assign { generation: self.generation, step, nodes };
-            self.actions.push_back(Action::Send(session, ToWorker::Assign(assign)));
-        }
-    }
-
-    pub(super) fn reassign_evaluation(&mut self) {
-        let active: Vec<Session> = self.members.active().collect();
-        let Work::Evaluation(work) = &mut self.work else { return };
-        let touched = work.place(&active);
-        if touched.is_empty() {
-            return;
-        }
-        self.generation = self.generation.next();
-        let step = self.progress.step;
-        for session in touched {
-            let evaluate = Evaluate { generation: self.generation, step, pieces: work.pieces_of(session) };
-            self.actions.push_back(Action::SendExact(session));
-            self.actions.push_back(Action::Send(session, ToWorker::Evaluate(evaluate)));
-        }
-    }
-
-    pub(super) fn note_waiting(&mut self, now: Duration) {
-        if self.members.active().next().is_none() && self.waiting_since.is_none() {
-            self.waiting_since = Some((now, now));
-            self.notice(Notice::Waiting { step: self.progress.step, seconds: 0 });
-        }
     }
 }

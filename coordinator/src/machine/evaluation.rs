@@ -1,46 +1,52 @@
 //! The work of one evaluation: which piece of the validation rows is computed by whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 
 use lockstep_core::metrics::Sums;
 use lockstep_proto::Session;
 
+use super::assignment::shares;
+use super::parts::Parts;
+
 /// The pieces, and their sums as they come in.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
-    owners: BTreeMap<u32, Option<Session>>,
+    pieces: Parts<u32>,
     sums: BTreeMap<u32, Sums>,
+}
+
+impl Deref for Work {
+    type Target = Parts<u32>;
+    fn deref(&self) -> &Parts<u32> {
+        &self.pieces
+    }
+}
+
+impl DerefMut for Work {
+    fn deref_mut(&mut self) -> &mut Parts<u32> {
+        &mut self.pieces
+    }
 }
 
 impl Work {
     pub(super) fn new(pieces: u32) -> Self {
-        Self { owners: (0..pieces).map(|piece| (piece, None)).collect(), sums: BTreeMap::new() }
+        Self { pieces: Parts::new((0..pieces).map(|piece| (piece, None))), sums: BTreeMap::new() }
     }
 
-    /// Those of the session that are still open, ascending.
-    pub(super) fn pieces_of(&self, session: Session) -> Vec<u32> {
-        let open = self.owners.iter().filter(|(piece, _)| !self.sums.contains_key(piece));
-        open.filter(|(_, owner)| **owner == Some(session)).map(|(piece, _)| *piece).collect()
-    }
-
-    /// The session's open pieces have no worker now.
-    pub(super) fn lose(&mut self, session: Session) -> Vec<u32> {
-        let open = self.pieces_of(session);
-        for piece in &open {
-            self.owners.insert(*piece, None);
-        }
-        open
-    }
-
-    /// Spreads pieces without a worker over the active ones, in order. Returns who got some.
-    pub(super) fn place(&mut self, active: &[Session]) -> BTreeSet<Session> {
-        let free: Vec<u32> =
-            self.owners.iter().filter(|(_, owner)| owner.is_none()).map(|(piece, _)| *piece).collect();
+    /// Spreads pieces without a worker over these, in order, as their costs are. Returns who got some.
+    pub(super) fn place(&mut self, workers: &[(Session, u64)]) -> BTreeSet<Session> {
+        let free = self.free();
+        let costs: Vec<u64> = workers.iter().map(|(_, cost)| *cost).collect();
+        let shares = shares(u32::try_from(free.len()).unwrap_or(u32::MAX), &costs);
+        let owners = workers
+            .iter()
+            .zip(shares)
+            .flat_map(|((session, _), share)| std::iter::repeat_n(*session, share as usize));
         let mut touched = BTreeSet::new();
-        for (index, piece) in free.iter().enumerate() {
-            let Some(session) = active.get(index * active.len() / free.len()) else { break };
-            self.owners.insert(*piece, Some(*session));
-            touched.insert(*session);
+        for (piece, session) in free.into_iter().zip(owners) {
+            self.pieces.give(piece, session);
+            touched.insert(session);
         }
         touched
     }
@@ -49,11 +55,12 @@ impl Work {
     /// Whether all pieces are here.
     pub(super) fn take(&mut self, session: Session, pieces: &[(u32, Sums)]) -> bool {
         for (piece, sums) in pieces {
-            if self.owners.get(piece) == Some(&Some(session)) {
+            if self.pieces.is_asked(session, *piece) {
                 self.sums.entry(*piece).or_insert(*sums);
+                self.pieces.finish(*piece);
             }
         }
-        self.sums.len() == self.owners.len()
+        self.pieces.is_done()
     }
 
     /// Added in piece order, whoever computed them.

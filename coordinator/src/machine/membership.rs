@@ -48,7 +48,17 @@ impl Machine {
         self.send(session, ToWorker::Welcome(welcome));
     }
 
+    /// A worker's work moves; while it joins, pauses are measured.
+    pub(super) fn joins(&mut self, now: Duration, session: Session) {
+        if let Some((member, pause)) = self.members.moved(session, now)
+            && !member.is_active()
+        {
+            self.pace.joining(pause);
+        }
+    }
+
     pub(super) fn ready(&mut self, now: Duration, session: Session, ready: Ready) {
+        self.joins(now, session);
         let Some(member) = self.members.heard(session, now) else { return };
         if member.ready {
             return;
@@ -95,24 +105,60 @@ impl Machine {
         };
         self.progress.joined += 1;
         self.notice(notice);
-        self.waiting_since = None;
         self.send(session, ToWorker::Accepted);
         self.actions.push_back(Action::Attach(session));
         match &self.work {
             Work::Idle => self.boundary(now),
             Work::Step(_) => {
-                self.reassign_step();
+                self.reassign_step(now);
                 self.ask_suspects(now);
             }
-            Work::Evaluation(_) => self.reassign_evaluation(),
+            Work::Evaluation(_) => self.reassign_evaluation(now),
             Work::Abandoned | Work::Ended => {}
         }
+        self.help(now);
+    }
+
+    /// A worker wants to go: at the next boundary, or now if nothing is asked of it.
+    pub(super) fn leave(&mut self, now: Duration, session: Session) {
+        let Some(member) = self.members.heard(session, now) else { return };
+        member.leaving = true;
+        if !member.is_active() || !self.has_open(session) {
+            self.release(session);
+        }
+    }
+
+    /// Between two steps: those who want to go may.
+    pub(super) fn let_go(&mut self) {
+        let leaving = self.members.iter().filter(|(_, member)| member.leaving);
+        for session in leaving.map(|(session, _)| session).collect::<Vec<_>>() {
+            self.release(session);
+        }
+    }
+
+    fn release(&mut self, session: Session) {
+        let Some(member) = self.members.leave(session) else { return };
+        self.assigned.remove(&session);
+        self.pace.forget(session);
+        self.send(session, ToWorker::Leave);
+        self.actions.push_back(Action::Close(session));
+        if !member.is_active() {
+            return;
+        }
+        self.actions.push_back(Action::Detach(session));
+        match &mut self.work {
+            Work::Step(work) => drop(work.lose(session)),
+            Work::Evaluation(work) => drop(work.lose(session)),
+            Work::Idle | Work::Abandoned | Work::Ended => {}
+        }
+        self.notice(Notice::Left { worker: member.hello.name, step: self.progress.step });
     }
 
     /// A session ends; its open work goes to others in the same step.
     pub(super) fn lose(&mut self, now: Duration, session: Session, why: String, tell: Option<Reason>) {
         let Some(member) = self.members.leave(session) else { return };
         self.assigned.remove(&session);
+        self.pace.forget(session);
         if let Some(reason) = tell {
             self.refuse(session, reason, why.clone());
         } else {
@@ -136,13 +182,13 @@ impl Machine {
         match self.work {
             Work::Step(_) => {
                 self.suspicions.lose(session);
-                self.reassign_step();
+                self.reassign_step(now);
                 self.ask_suspects(now);
             }
-            Work::Evaluation(_) => self.reassign_evaluation(),
+            Work::Evaluation(_) => self.reassign_evaluation(now),
             Work::Idle | Work::Abandoned | Work::Ended => {}
         }
-        self.note_waiting(now);
+        self.note_wait(now);
         self.stop_if_idle(now);
     }
 

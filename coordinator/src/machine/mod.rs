@@ -16,16 +16,22 @@
 //! when a node is here and when a step is committed.
 
 mod assignment;
+mod balance;
 mod course;
+mod duty;
 mod evaluation;
+mod labour;
 mod members;
 mod membership;
 mod nonfinite;
+mod pace;
+mod parts;
 mod saving;
 mod step;
 #[cfg(test)]
 mod tests;
 mod types;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -36,7 +42,10 @@ use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
 use crate::progress::Progress;
+use balance::Balance;
 use members::Members;
+use pace::Pace;
+use waiting::Wait;
 
 pub use assignment::assign;
 pub use members::MISSED_HEARTBEATS;
@@ -45,7 +54,7 @@ pub use types::{Action, Config, Event, Fingerprint, Save, Watched};
 /// What is being done.
 #[derive(Clone, Debug)]
 enum Work {
-    /// Nobody is here, or the next step waits for a checkpoint.
+    /// Too few are here, or the next step waits for a checkpoint.
     Idle,
     Step(step::Work),
     /// The step at hand is closed, because of a stop; the reducer says what is left of it.
@@ -74,8 +83,9 @@ pub struct Machine {
     /// Of the open step.
     suspicions: nonfinite::Suspicions,
     stopping: bool,
-    /// When people were last told that the run waits.
-    waiting_since: Option<(Duration, Duration)>,
+    balance: Balance,
+    pace: Pace,
+    wait: Option<Wait>,
     step_began: Duration,
     actions: VecDeque<Action>,
 }
@@ -96,7 +106,9 @@ impl Machine {
             saved_at: Duration::ZERO,
             suspicions: nonfinite::Suspicions::default(),
             stopping: false,
-            waiting_since: None,
+            balance: Balance::default(),
+            pace: Pace::default(),
+            wait: None,
             step_began: Duration::ZERO,
             actions: VecDeque::new(),
         }
@@ -113,8 +125,9 @@ impl Machine {
             return None;
         }
         let late = self.members.first_deadline(self.config.heartbeat);
-        let tell = self.waiting_since.map(|(_, told)| told + WAITING_NOTICE);
-        late.into_iter().chain(tell).chain(self.suspicions.deadline()).min()
+        let tell = self.wait.as_ref().map(Wait::next);
+        let search = self.suspicions.deadline();
+        late.into_iter().chain(tell).chain(self.first_due()).chain(search).min()
     }
 
     /// How far the run is.
@@ -127,7 +140,8 @@ impl Machine {
         self.members.get(session).is_some()
     }
 
-    /// Sessions that were silent for too long end; people are told what the run waits for.
+    /// Sessions that were silent for too long end, and those whose work stands still; what late ones have
+    /// open is given to others too; people are told what the run waits for.
     pub fn handle_timeout(&mut self, now: Duration) {
         for session in self.members.late(now, self.config.heartbeat) {
             if matches!(self.work, Work::Ended) {
@@ -137,12 +151,9 @@ impl Machine {
             self.lose(now, session, format!("silent for {} ms", silent.as_millis()), Some(Reason::Late));
         }
         self.search_is_late(now);
-        if let Some((since, told)) = self.waiting_since
-            && now >= told + WAITING_NOTICE
-        {
-            self.waiting_since = Some((since, now));
-            self.notice(Notice::Waiting { step: self.progress.step, seconds: (now - since).as_secs() });
-        }
+        self.check_duties(now);
+        self.note_wait(now);
+        self.tell_waiting(now);
     }
 
     /// Takes an event. Messages of sessions that have ended change nothing.
@@ -153,6 +164,11 @@ impl Machine {
             }
             return;
         }
+        self.take(now, event);
+        self.note_wait(now);
+    }
+
+    fn take(&mut self, now: Duration, event: Event) {
         match event {
             Event::Start => {
                 self.saved_at = now;
@@ -161,6 +177,7 @@ impl Machine {
             Event::Hello(session, hello) => self.hello(now, session, hello),
             Event::Ready(session, ready) => self.ready(now, session, ready),
             Event::Tensors(session) => {
+                self.joins(now, session);
                 if let Some(member) = self.members.heard(session, now)
                     && !std::mem::replace(&mut member.tensors, true)
                 {
@@ -170,6 +187,10 @@ impl Machine {
             Event::Heard(session) => {
                 self.members.heard(session, now);
             }
+            Event::Moved(session) => self.joins(now, session),
+            Event::Released(session, step) => self.released(now, session, step),
+            Event::Computed(session, computed) => self.computed(now, session, computed),
+            Event::Leave(session) => self.leave(now, session),
             Event::Evaluated(session, evaluated) => {
                 if self.members.heard(session, now).is_some() {
                     self.evaluated(now, session, evaluated);
@@ -178,7 +199,7 @@ impl Machine {
             Event::Gone(session, why) => self.lose(now, session, why, None),
             Event::NodeDone(node) => {
                 if let Work::Step(work) = &mut self.work {
-                    work.done(node);
+                    work.finish(node);
                     for worker in self.suspicions.cleared(node) {
                         self.notice(Notice::Doubtful { worker, step: self.progress.step, node });
                     }
@@ -216,6 +237,3 @@ impl Machine {
         self.actions.push_back(Action::Notice(notice));
     }
 }
-
-/// Between two lines that say what the run waits for.
-const WAITING_NOTICE: Duration = Duration::from_secs(60);

@@ -52,32 +52,39 @@ impl Machine {
     pub(super) fn not_finite(&mut self, now: Duration, session: Session, node: Node) {
         let Some(member) = self.members.get(session) else { return };
         let name = member.hello.name.clone();
-        let Work::Step(work) = &mut self.work else { return };
+        if !matches!(self.work, Work::Step(_)) {
+            return;
+        }
         let found = self.suspicions.found.entry(node).or_default();
         if found.iter().any(|(other, _)| *other == session) {
             return;
         }
         found.push((session, name));
         if let [(first, _)] = found[..] {
-            let others: Vec<Session> = self.members.active().filter(|other| *other != first).collect();
-            if let Some(other) = work.give(node, &others) {
-                self.send_assignments([other].into());
+            let mut others = self.candidates(now);
+            others.retain(|other| other.session != first);
+            let Work::Step(work) = &mut self.work else { return };
+            if let Some(other) = work.give_again(node, first, &others) {
+                self.generation = self.generation.next();
+                self.send_nodes(now, other);
             }
         }
         self.ask_suspects(now);
     }
 
-    /// A node that would be computed again by whoever has found it not to be finite need not be: that
-    /// worker is asked where.
+    /// A node that would be computed again by whoever has found it not to be finite need not be, nor one
+    /// that two have found so, whoever else is at it: one of them is asked where.
     pub(super) fn ask_suspects(&mut self, now: Duration) {
         let Work::Step(work) = &self.work else { return };
         if self.suspicions.asked.is_some() {
             return;
         }
-        let mut found = self.suspicions.found.iter();
-        let suspect = found.find_map(|(node, found)| {
-            let owner = work.owner(*node)?;
-            found.iter().any(|(session, _)| *session == owner).then_some((owner, *node))
+        let suspect = self.suspicions.found.iter().find_map(|(node, found)| {
+            let is_owner = |session: &Session| work.owner(*node) == Some(*session);
+            let mut here = found.iter().map(|(session, _)| *session).filter(|session| self.knows(*session));
+            let enough = here.clone().any(|session| is_owner(&session)) || found.len() >= 2;
+            let asked = here.clone().find(is_owner).or_else(|| here.next());
+            asked.filter(|_| enough).map(|session| (session, *node))
         });
         if let Some((session, node)) = suspect {
             self.suspicions.asked = Some((session, node, now + LONGEST_SEARCH));

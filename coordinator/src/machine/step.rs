@@ -1,100 +1,118 @@
 //! The work of one step: which node is computed by whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 
-use lockstep_core::tree::Node;
+use lockstep_core::tree::{Node, Tree};
 use lockstep_proto::Session;
 
-/// The nodes of a step. They never overlap and are never split; a lost worker's go to others whole.
+use super::assignment::count;
+use super::parts::Parts;
+
+/// Someone who can be given nodes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    pub(super) session: Session,
+    /// Of a shard.
+    pub(super) cost: u64,
+    /// Shards that it still has to compute.
+    pub(super) load: u32,
+}
+
+/// The nodes of a step. They never overlap. A live worker's node is never split; what a lost one left is,
+/// so that several compute it again.
 #[derive(Clone, Debug)]
 pub(super) struct Work {
-    owners: BTreeMap<Node, Option<Session>>,
-    done: BTreeSet<Node>,
+    tree: Tree,
+    present: Vec<bool>,
+    nodes: Parts<Node>,
+}
+
+impl Deref for Work {
+    type Target = Parts<Node>;
+    fn deref(&self) -> &Parts<Node> {
+        &self.nodes
+    }
+}
+
+impl DerefMut for Work {
+    fn deref_mut(&mut self) -> &mut Parts<Node> {
+        &mut self.nodes
+    }
 }
 
 impl Work {
     /// Nodes all of whose shards are absent are left out.
-    pub(super) fn new(present: &[bool], assigned: &BTreeMap<Session, Vec<Node>>) -> Self {
-        let has_rows =
-            |node: &Node| node.shards().any(|shard| present.get(shard as usize).copied().unwrap_or(false));
+    pub(super) fn new(tree: Tree, present: Vec<bool>, assigned: &BTreeMap<Session, Vec<Node>>) -> Self {
         let owned =
             assigned.iter().flat_map(|(session, nodes)| nodes.iter().map(|node| (*node, Some(*session))));
-        Self { owners: owned.filter(|(node, _)| has_rows(node)).collect(), done: BTreeSet::new() }
+        let nodes = Parts::new(owned.filter(|(node, _)| has_rows(&present, *node)));
+        Self { tree, present, nodes }
     }
 
-    pub(super) fn nodes(&self) -> impl Iterator<Item = Node> {
-        self.owners.keys().copied()
-    }
-
-    /// In shard order.
+    /// What the session was asked for, in shard order.
     pub(super) fn nodes_of(&self, session: Session) -> Vec<Node> {
-        let mut nodes: Vec<Node> =
-            self.owners.iter().filter(|(_, owner)| **owner == Some(session)).map(|(node, _)| *node).collect();
+        let mut nodes = self.of(session);
         nodes.sort_by_key(|node| node.shards().start);
         nodes
     }
 
-    pub(super) fn owner(&self, node: Node) -> Option<Session> {
-        self.owners.get(&node).copied().flatten()
+    /// How many shards of it are open.
+    pub(super) fn load(&self, session: Session) -> u32 {
+        count(self.tree, &self.open_of(session))
     }
 
-    /// Gives a node to the one of these with the fewest shards.
-    pub(super) fn give(&mut self, node: Node, to: &[Session]) -> Option<Session> {
-        if self.done.contains(&node) {
+    /// The owner's gradient of a node will not do: whoever of these would be done with it first gets it,
+    /// whole. `None` if nobody does, or someone else computes it already.
+    pub(super) fn give_again(&mut self, node: Node, by: Session, to: &[Candidate]) -> Option<Session> {
+        self.nodes.tried(node, by);
+        if self.nodes.is_computed(node) {
             return None;
         }
-        let owner = self.owners.get_mut(&node)?;
-        let before = owner.take();
-        if to.is_empty() {
-            *owner = before;
+        let done = |one: &&Candidate| (u128::from(one.cost.max(1)) * u128::from(one.load + 1), one.session);
+        let Some(first) = to.iter().min_by_key(done) else {
+            self.nodes.give(node, by);
             return None;
-        }
-        self.place(to);
-        self.owner(node)
+        };
+        self.nodes.give(node, first.session);
+        Some(first.session)
     }
 
-    pub(super) fn done(&mut self, node: Node) {
-        if self.owners.contains_key(&node) {
-            self.done.insert(node);
+    /// Gives the open nodes without a worker, split so that all can help, to whoever would be done with
+    /// them first. Returns who got some, and the nodes that are new.
+    pub(super) fn place(&mut self, candidates: &[Candidate]) -> (BTreeSet<Session>, Vec<Node>) {
+        let mut free = self.free();
+        let mut split = Vec::new();
+        let share = count(self.tree, &free).div_ceil((candidates.len() as u32).max(1));
+        while let Some(index) = free.iter().position(|node| count(self.tree, &[*node]) > share) {
+            let node = free.swap_remove(index);
+            let Some((left, right)) = node.children() else { continue };
+            let halves: Vec<Node> =
+                [left, right].into_iter().filter(|half| has_rows(&self.present, *half)).collect();
+            self.nodes.split(node, &halves);
+            split.retain(|other| *other != node);
+            free.extend(&halves);
+            split.extend(&halves);
         }
-    }
-
-    /// The session's open nodes have no worker now; they are named.
-    pub(super) fn lose(&mut self, session: Session) -> Vec<Node> {
-        let done = &self.done;
-        let mut open = Vec::new();
-        for (node, owner) in &mut self.owners {
-            if *owner == Some(session) {
-                *owner = None;
-                if !done.contains(node) {
-                    open.push(*node);
-                }
-            }
-        }
-        open
-    }
-
-    /// Gives each open node without a worker to the one with the fewest shards. Returns who got some.
-    pub(super) fn place(&mut self, active: &[Session]) -> BTreeSet<Session> {
-        let mut load: BTreeMap<Session, u32> = active.iter().map(|session| (*session, 0)).collect();
-        for (node, owner) in &self.owners {
-            if let Some(load) = owner.and_then(|owner| load.get_mut(&owner)) {
-                *load += 1 << node.level;
-            }
-        }
+        free.sort_by_key(|node| (std::cmp::Reverse(node.level), node.position));
+        let mut loads: Vec<Candidate> = candidates.to_vec();
         let mut touched = BTreeSet::new();
-        for (node, owner) in &mut self.owners {
-            if owner.is_some() || self.done.contains(node) {
-                continue;
-            }
-            let least = load.iter().min_by_key(|(session, load)| (**load, **session));
-            let Some(least) = least.map(|(session, _)| *session) else { break };
-            *owner = Some(least);
-            touched.insert(least);
-            load.entry(least).and_modify(|load| *load += 1 << node.level);
+        for node in free {
+            let shards = count(self.tree, &[node]);
+            let done = |one: &&mut Candidate| {
+                (u128::from(one.cost.max(1)) * u128::from(one.load + shards), one.session)
+            };
+            let Some(first) = loads.iter_mut().min_by_key(done) else { break };
+            first.load += shards;
+            touched.insert(first.session);
+            self.nodes.give(node, first.session);
         }
-        touched
+        (touched, split)
     }
+}
+
+fn has_rows(present: &[bool], node: Node) -> bool {
+    node.shards().any(|shard| present.get(shard as usize).copied().unwrap_or(false))
 }
 
 #[cfg(test)]
@@ -105,23 +123,43 @@ mod tests {
     const B: Session = Session::new(1, 2);
     const C: Session = Session::new(1, 3);
 
+    fn node(level: u8, position: u32) -> Node {
+        Node { level, position }
+    }
+
+    fn candidate(session: Session, cost: u64, load: u32) -> Candidate {
+        Candidate { session, cost, load }
+    }
+
     #[test]
-    fn lost_nodes_go_to_the_idlest_and_finished_ones_to_nobody() {
-        let node = |level, position| Node { level, position };
-        let assigned = BTreeMap::from([(A, vec![node(1, 0), node(0, 2)]), (B, vec![node(0, 3), node(2, 1)])]);
-        let mut work = Work::new(&[true; 8], &assigned);
-        work.done(node(0, 2));
-        assert_eq!(work.lose(A), [node(1, 0)]);
-        assert_eq!(work.place(&[]), BTreeSet::new());
-        assert_eq!(work.place(&[B, C]), BTreeSet::from([C]));
-        assert_eq!(work.nodes_of(C), [node(1, 0)]);
-        assert_eq!(work.place(&[B, C]), BTreeSet::new());
+    fn lost_nodes_are_split_among_those_who_are_done_first_and_finished_ones_go_to_nobody() {
+        let assigned = BTreeMap::from([(A, vec![node(2, 0), node(0, 6)]), (B, vec![node(1, 2), node(0, 7)])]);
+        let mut work = Work::new(Tree::new(8), vec![true; 8], &assigned);
+        work.finish(node(0, 6));
+        assert_eq!(work.lose(A), [node(2, 0)]);
+        assert_eq!(work.place(&[]), (BTreeSet::new(), vec![]));
+        let (touched, new) = work.place(&[candidate(B, 10, 1), candidate(C, 10, 0)]);
+        assert_eq!((touched, new), (BTreeSet::from([B, C]), vec![node(1, 0), node(1, 1)]));
+        assert_eq!(work.nodes_of(B), [node(1, 1), node(1, 2), node(0, 7)]);
+        assert_eq!((work.nodes_of(C), work.load(C)), (vec![node(1, 0)], 2));
+        assert_eq!(work.place(&[candidate(C, 1, 0)]).0, BTreeSet::new());
+    }
+
+    #[test]
+    fn a_slow_one_gets_nothing_that_a_fast_one_does_sooner() {
+        let mut work = Work::new(Tree::new(2), vec![true; 2], &BTreeMap::from([(A, vec![node(1, 0)])]));
+        work.lose(A);
+        work.place(&[candidate(B, 10, 1), candidate(C, 50, 0)]);
+        assert_eq!((work.nodes_of(B), work.nodes_of(C)), (vec![node(0, 0), node(0, 1)], vec![]));
     }
 
     #[test]
     fn nodes_without_rows_are_nobodys() {
-        let assigned = BTreeMap::from([(A, vec![Node::leaf(0)]), (B, vec![Node::leaf(1)])]);
-        let work = Work::new(&[false, true], &assigned);
-        assert_eq!(work.nodes().collect::<Vec<_>>(), [Node::leaf(1)]);
+        let assigned = BTreeMap::from([(A, vec![node(1, 0)]), (B, vec![node(1, 1)])]);
+        let mut work = Work::new(Tree::new(4), vec![true, false, false, false], &assigned);
+        assert_eq!(work.all().collect::<Vec<_>>(), [node(1, 0)]);
+        work.lose(A);
+        work.place(&[candidate(B, 1, 0), candidate(C, 1, 0)]);
+        assert_eq!((work.nodes_of(B), work.nodes_of(C)), (vec![node(0, 0)], vec![]));
     }
 }

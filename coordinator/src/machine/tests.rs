@@ -5,14 +5,18 @@ mod saving;
 use lockstep_core::gradient::Summary;
 
 use super::*;
-use crate::notice::Open;
+use crate::notice::{Awaited, Open};
 use crate::progress::{Evaluation, Record};
 use crate::reducer::Committed;
 use lockstep_core::epoch::Plan;
 use lockstep_core::metrics::{Kind, Sums};
 use lockstep_core::run::spec::{Numerics, OnNonfinite};
 use lockstep_proto::PROTOCOL;
-use lockstep_proto::message::{Assign, End, Evaluate, Evaluated, Hello, Outcome, Ready, Refused, Welcome};
+use lockstep_proto::message::{
+    Assign, Computed, End, Evaluate, Evaluated, Hello, Outcome, Ready, Refused, Welcome,
+};
+
+mod labour;
 
 const SECOND: Duration = Duration::from_secs(1);
 const A: Session = Session::new(1, 1);
@@ -34,6 +38,7 @@ fn config() -> Config {
         save_after: None,
         watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
         heartbeat: SECOND,
+        min_workers: 1,
         numerics: Numerics::Strict,
         kernel: "Haswell".into(),
         run: "seed = 1".into(),
@@ -113,6 +118,11 @@ fn joined(session: Session, step: u64) -> Action {
     Action::Notice(Notice::Joined { worker: name(session), host: "here".into(), threads: 2, step })
 }
 
+fn waiting(step: u64, seconds: u64) -> Action {
+    let what = Awaited::Workers { here: 0, least: 1 };
+    Action::Notice(Notice::Waiting { step, what, seconds })
+}
+
 fn lost(session: Session, why: &str, step: u64, open: Open) -> Action {
     let (worker, why) = (name(session), why.into());
     Action::Notice(Notice::Lost { worker, why, step, open })
@@ -135,8 +145,7 @@ fn evaluating() -> Machine {
 #[test]
 fn the_first_worker_begins_the_step() {
     let mut machine = machine(Progress::default());
-    let waiting = Action::Notice(Notice::Waiting { step: 0, seconds: 0 });
-    assert_eq!(handle(&mut machine, Event::Start), [waiting]);
+    assert_eq!(handle(&mut machine, Event::Start), [waiting(0, 0)]);
     let welcome = Welcome {
         session: A,
         run: "seed = 1".into(),
@@ -180,15 +189,16 @@ fn a_worker_that_joins_in_the_middle_gets_its_part_at_the_next_step() {
 fn an_open_node_of_a_lost_worker_is_computed_in_the_same_step() {
     let mut machine = running(Progress::default(), &[A, B, C]);
     handle(&mut machine, commit(0));
-    assert_eq!(handle(&mut machine, Event::NodeDone(Node::leaf(1))), []);
-    // B has one of its two shards left, C is the idlest: 4 shards are 1 · 1 · 2.
+    // 4 shards are 2 · 1 · 1, and what A leaves is one for each.
     assert_eq!(
         handle(&mut machine, Event::Gone(A, "connection reset".into())),
         [
             Action::Close(A),
             Action::Detach(A),
-            lost(A, "connection reset", 1, Open::Nodes(vec![Node::leaf(0)])),
-            assign(B, 3, 1, &[(0, 0), (0, 1)]),
+            lost(A, "connection reset", 1, Open::Nodes(vec![Node { level: 1, position: 0 }])),
+            want(&[(0, 0), (0, 1)]),
+            assign(B, 3, 1, &[(0, 0), (0, 2)]),
+            assign(C, 3, 1, &[(0, 1), (0, 3)]),
         ]
     );
 }
@@ -199,15 +209,10 @@ fn after_the_last_worker_the_step_waits_and_goes_on_with_the_next() {
     let open = Open::Nodes(vec![Node { level: 2, position: 0 }]);
     assert_eq!(
         handle(&mut machine, Event::Gone(A, "closed".into())),
-        [
-            Action::Close(A),
-            Action::Detach(A),
-            lost(A, "closed", 0, open),
-            Action::Notice(Notice::Waiting { step: 0, seconds: 0 }),
-        ]
+        [Action::Close(A), Action::Detach(A), lost(A, "closed", 0, open), waiting(0, 0),]
     );
     machine.handle_timeout(SECOND * 61);
-    assert_eq!(actions(&mut machine), [Action::Notice(Notice::Waiting { step: 0, seconds: 60 })]);
+    assert_eq!(actions(&mut machine), [waiting(0, 60)]);
     assert_eq!(
         join(&mut machine, B),
         [joined(B, 0), Action::Send(B, ToWorker::Accepted), Action::Attach(B), assign(B, 2, 0, &[(2, 0)])]

@@ -7,7 +7,7 @@ use lockstep_core::metrics::{Kind, Metric};
 use lockstep_core::run::spec::{EarlyStopping, Numerics, OnNonfinite};
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
-use lockstep_proto::message::{Evaluated, Explained, Hello, Outcome, Ready, ToWorker};
+use lockstep_proto::message::{Computed, Evaluated, Explained, Hello, Outcome, Ready, ToWorker};
 
 use crate::notice::Notice;
 use crate::progress::{Progress, Record};
@@ -34,6 +34,8 @@ pub struct Config {
     pub on_nonfinite: OnNonfinite,
     /// Between two signs of life.
     pub heartbeat: Duration,
+    /// No step begins with fewer workers; at least 1.
+    pub min_workers: u32,
     /// Whether workers that compute other bits are refused.
     pub numerics: Numerics,
     /// The kernel that workers run under.
@@ -81,6 +83,14 @@ pub enum Event {
     Tensors(Session),
     /// A sign of life.
     Heard(Session),
+    /// A sign that its work moves: a chunk, or rows that it took.
+    Moved(Session),
+    /// It needs no W older than this step.
+    Released(Session, u64),
+    /// The nodes of an assignment are computed.
+    Computed(Session, Computed),
+    /// It wants to go.
+    Leave(Session),
     /// Sums of pieces.
     Evaluated(Session, Evaluated),
     /// A stream of it broke, for this reason.

@@ -186,13 +186,14 @@ fn runs() -> impl Strategy<Value = Run> {
                 }
             },
         );
-    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000).prop_map(
-        |(shards, a, b, heartbeat_ms)| Cluster {
+    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000, 1u32..4097).prop_map(
+        |(shards, a, b, heartbeat_ms, min_workers)| Cluster {
             shards,
             wire: if a { Wire::F32 } else { Wire::Bf16 },
             kernel: if b { "Haswell".into() } else { "Zen".into() },
             numerics: if b { Numerics::Strict } else { Numerics::Relaxed },
             heartbeat_ms,
+            min_workers,
         },
     );
     let model = (losses(), proptest::collection::vec(layers(), 1..6))

@@ -432,7 +432,7 @@ pub enum Shape {
     },
 }
 
-/// What the cluster must agree on; never how large it is.
+/// What the cluster must agree on, and how it is held together; no number depends on its size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
     /// Parts of an epoch's rows, 8 by default.
@@ -445,6 +445,8 @@ pub struct Cluster {
     pub numerics: Numerics,
     /// Milliseconds between two signs of life; three missed ones end a session. 1000 by default.
     pub heartbeat_ms: u64,
+    /// No step begins with fewer workers. 1 by default.
+    pub min_workers: u32,
 }
 
 /// How gradients and weights travel.

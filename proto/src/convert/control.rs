@@ -5,8 +5,8 @@ use lockstep_core::tree::Node;
 
 use super::Malformed;
 use crate::message::{
-    Assign, End, Evaluate, Evaluated, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready, Reason,
-    Refused, ToWorker, Welcome,
+    Assign, Computed, End, Evaluate, Evaluated, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready,
+    Reason, Refused, ToWorker, Welcome,
 };
 use crate::wire::{self, from_worker, to_worker};
 use crate::{Generation, Session};
@@ -26,6 +26,10 @@ impl From<FromWorker> for wire::FromWorker {
                 step,
                 pieces: pieces.into_iter().map(piece_to_wire).collect(),
             }),
+            FromWorker::Computed(Computed { generation, step, shards, micros }) => {
+                Message::Computed(wire::Computed { generation: generation.to_u64(), step, shards, micros })
+            }
+            FromWorker::Leave => Message::Leave(wire::Leave {}),
             FromWorker::Explained(explained) => Message::Explained(explained_to_wire(explained)),
         };
         Self { message: Some(message) }
@@ -51,6 +55,11 @@ impl TryFrom<wire::FromWorker> for FromWorker {
             Message::Evaluated(wire::Evaluated { step, pieces }) => {
                 Self::Evaluated(Evaluated { step, pieces: pieces.into_iter().map(piece_from_wire).collect() })
             }
+            Message::Computed(wire::Computed { generation, step, shards, micros }) => {
+                let generation = Generation::from_u64(generation);
+                Self::Computed(Computed { generation, step, shards, micros })
+            }
+            Message::Leave(wire::Leave {}) => Self::Leave,
             Message::Explained(explained) => Self::Explained(explained_from_wire(explained)?),
         })
     }
@@ -138,6 +147,7 @@ impl From<ToWorker> for wire::ToWorker {
             ToWorker::End(End { outcome, text }) => {
                 Message::End(wire::End { outcome: outcome_to_wire(outcome).into(), text })
             }
+            ToWorker::Leave => Message::Leave(wire::Leave {}),
         };
         Self { message: Some(message) }
     }
@@ -177,6 +187,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
             Message::End(end) => {
                 Self::End(End { outcome: outcome_from_wire(end.outcome())?, text: end.text })
             }
+            Message::Leave(wire::Leave {}) => Self::Leave,
         })
     }
 }
@@ -190,6 +201,7 @@ fn reason_to_wire(reason: Reason) -> wire::refused::Reason {
         Reason::Late => Wire::Late,
         Reason::Malformed => Wire::Malformed,
         Reason::Ending => Wire::Ending,
+        Reason::Hung => Wire::Hung,
     }
 }
 
@@ -202,6 +214,7 @@ fn reason_from_wire(reason: wire::refused::Reason) -> Result<Reason, Malformed> 
         Wire::Late => Reason::Late,
         Wire::Malformed => Reason::Malformed,
         Wire::Ending => Reason::Ending,
+        Wire::Hung => Reason::Hung,
         Wire::Unspecified => return Err(Malformed("a refusal without a reason")),
     })
 }

@@ -51,8 +51,8 @@ pub fn load(folder: &Path) -> Result<Loaded> {
 
 /// The nodes of each of so many workers.
 pub fn shares(run: &Run, workers: u32) -> Vec<Vec<Node>> {
-    let sessions: Vec<Session> = (1..=workers).map(|number| Session::new(1, number)).collect();
-    assign(Tree::new(run.cluster.shards), &sessions).into_iter().map(|(_, nodes)| nodes).collect()
+    let alike: Vec<(Session, u64)> = (1..=workers).map(|number| (Session::new(1, number), 1)).collect();
+    assign(Tree::new(run.cluster.shards), &alike).into_iter().map(|(_, nodes)| nodes).collect()
 }
 
 /// Times the workers' steps, all workers at once, each on a thread of its own.

@@ -23,6 +23,8 @@ pub struct RunFile {
     pub every_steps: u32,
     /// Milliseconds between two signs of life.
     pub heartbeat_ms: u32,
+    /// `min_workers`
+    pub min_workers: u32,
 }
 
 impl Default for RunFile {
@@ -37,6 +39,7 @@ impl Default for RunFile {
             epochs: 2,
             every_steps: 200,
             heartbeat_ms: 1000,
+            min_workers: 1,
         }
     }
 }
@@ -56,7 +59,18 @@ impl RunFile {
 
     /// The text.
     pub fn text(&self) -> String {
-        let Self { shards, batch, wire, clip, layers, optimizer, epochs, every_steps, heartbeat_ms } = self;
+        let Self {
+            shards,
+            batch,
+            wire,
+            clip,
+            layers,
+            optimizer,
+            epochs,
+            every_steps,
+            heartbeat_ms,
+            min_workers,
+        } = self;
         let (train, validation) = (example("digits-train.csv"), Self::validation());
         let clip = if *clip { "clip_norm = 0.5" } else { "" };
         format!(
@@ -80,6 +94,7 @@ schedule = {{ cosine = {{ warmup_steps = 5 }} }}
 shards = {shards}
 wire = {wire:?}
 heartbeat_ms = {heartbeat_ms}
+min_workers = {min_workers}
 
 [checkpoint]
 every_steps = {every_steps}

@@ -28,7 +28,14 @@ fn node(mutate: &mut Mutate) -> wire::Node {
 
 fn from_worker(mutate: &mut Mutate) -> wire::FromWorker {
     use wire::from_worker::Message;
-    let message = match mutate.below(5) {
+    let message = match mutate.below(7) {
+        5 => Message::Computed(wire::Computed {
+            generation: mutate.awkward(),
+            step: mutate.awkward(),
+            shards: mutate.awkward() as u32,
+            micros: mutate.awkward(),
+        }),
+        6 => Message::Leave(wire::Leave {}),
         0 => Message::Hello(wire::Hello {
             protocol: if mutate.one_in(3) { mutate.awkward() as u32 } else { PROTOCOL },
             name: mutate.below(3).to_string(),
@@ -90,7 +97,8 @@ fn down(mutate: &mut Mutate) -> wire::TensorsDown {
 
 fn to_worker(mutate: &mut Mutate) -> wire::ToWorker {
     use wire::to_worker::Message;
-    let message = match mutate.below(6) {
+    let message = match mutate.below(7) {
+        6 => Message::Leave(wire::Leave {}),
         0 => Message::Refused(wire::Refused { reason: mutate.awkward() as i32, text: "no".into() }),
         1 => Message::End(wire::End { outcome: mutate.awkward() as i32, text: "no".into() }),
         2 => Message::Welcome(wire::Welcome { session: mutate.awkward(), ..wire::Welcome::default() }),
@@ -214,7 +222,7 @@ pub(super) fn session(mutate: &mut Mutate) {
         session::Session::new(&model, Chunks::new(model.layout()), wire, mutate.awkward() as u32);
     for _ in 0..mutate.below(60) {
         let input = match mutate.below(8) {
-            0 => session::Input::Done,
+            0 => session::Input::Done { shards: mutate.awkward() as u32, micros: mutate.awkward() },
             1 => session::Input::Evaluated(Vec::new()),
             2 => match up(mutate).try_into() {
                 Ok(Up::Gradient(gradient)) => session::Input::Chunk(gradient),

@@ -228,10 +228,11 @@ fn run_file(
     let evaluate = if evaluate > 0 { format!("evaluate_every = {evaluate}\n") } else { String::new() };
     let wire = dice.pick(&["f32", "bf16"]).unwrap_or_default();
     let save_every = dice.between(1, 4);
+    let least = if dice.chance(20) { dice.between(2, 3) } else { 1 };
     format!(
         "seed = {seed}\n[data]\ntrain = \"rows.csv\"\ntarget = \"y\"\n\
          [model]\nloss = \"{loss}\"\nlayers = [{first}{{ linear = {outputs} }}]\n\
          [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}\
-         [cluster]\nshards = {shards}\nwire = \"{wire}\"\n[checkpoint]\nevery_steps = {save_every}\n"
+         [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\n[checkpoint]\nevery_steps = {save_every}\n"
     )
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use lockstep_coordinator::cluster::{Input, Output};
 use lockstep_coordinator::machine::Save;
-use lockstep_coordinator::notice::Notice;
+use lockstep_coordinator::notice::{Awaited, Notice};
 use lockstep_coordinator::outbox::Outbox;
+use lockstep_coordinator::progress::Record;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_proto::Session;
 use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
@@ -137,6 +138,7 @@ impl World {
         match output {
             Output::Control(session, message) => {
                 self.invariants.generations.sent(&message)?;
+                self.invariants.flapping.sent(session, &message);
                 let message = control_over_the_wire_down(message)?;
                 self.note(format_args!("▶ {session} {message:?}"));
                 self.to(session, ToHost::Control(message));
@@ -167,10 +169,30 @@ impl World {
             Output::Record(record) => {
                 self.trace.line(self.now, format_args!("  {record:?}"));
                 self.invariants.record(&self.case, cluster, &record)?;
+                if let Record::Step(record) = &record {
+                    let case = &self.case;
+                    let full = |step: u64| {
+                        let in_epoch = step % case.plan.steps_per_epoch();
+                        (0..case.plan.shards()).all(|shard| !case.plan.microbatch(in_epoch, shard).is_empty())
+                    };
+                    let whole = record.step > 1 && full(record.step - 1) && full(record.step - 2);
+                    if self.invariants.flapping.committed(self.now, whole)? {
+                        self.tally.count("shards followed the workers' speed");
+                    }
+                }
             }
             Output::Notice(notice) => {
+                self.invariants.flapping.notice(self.now, &notice);
+                if let Notice::Waiting { what: Awaited::Workers { here, least }, .. } = &notice
+                    && (1..*least).contains(here)
+                {
+                    self.tally.count("fault: fewer workers than the least");
+                }
                 if matches!(notice, Notice::Skipped { .. }) {
                     self.tally.count("fault: a step whose numbers are not finite");
+                }
+                if matches!(notice, Notice::Late { .. }) {
+                    self.tally.count("fault: what a late worker had was computed by another too");
                 }
                 self.trace.line(self.now, format_args!("  {notice}"));
             }
@@ -186,6 +208,9 @@ impl World {
         };
         let connection = self.network.get(link);
         if weights.exact {
+            if weights.step > connection.exact {
+                (connection.exact, connection.queued.1) = (weights.step, 0);
+            }
             connection.queued.1 += 1;
         } else {
             connection.queued.0 += 1;
@@ -209,8 +234,12 @@ impl World {
 
     /// Whether something waited.
     pub(super) fn pull(&mut self, link: Link) -> bool {
-        let message = self.network.get(link).outbox.pop();
+        let connection = self.network.get(link);
+        let message = connection.outbox.pop();
         let waited = message.is_some();
+        if matches!(&message, Some(Down::Weights(weights)) if weights.exact) {
+            connection.queued.1 -= 1;
+        }
         if let Some(message) = message {
             self.send_down(link, ToHost::Tensors(message));
         }

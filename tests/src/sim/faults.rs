@@ -30,6 +30,11 @@ pub(super) enum Fault {
     SameName,
     /// Its work takes very long from now on.
     Slow,
+    TenTimesSlower,
+    /// Its computing stands still while its heartbeat goes on.
+    Hang,
+    /// It is asked to end.
+    Drain,
     /// Its next gradients hold numbers that are not finite.
     Fever,
     CrashHub,
@@ -50,7 +55,7 @@ pub(super) enum Fault {
 }
 
 /// All of them: each must fire in some seed.
-pub(super) const ALL: [Fault; 26] = [
+pub(super) const ALL: [Fault; 29] = [
     Fault::Cut,
     Fault::CutControl,
     Fault::CutTensors,
@@ -64,6 +69,9 @@ pub(super) const ALL: [Fault; 26] = [
     Fault::Join,
     Fault::SameName,
     Fault::Slow,
+    Fault::TenTimesSlower,
+    Fault::Hang,
+    Fault::Drain,
     Fault::Fever,
     Fault::CrashHub,
     Fault::PowerOffHub,
@@ -109,7 +117,7 @@ impl World {
 
     fn add_host(&mut self, delay: Duration) -> usize {
         let host = self.hosts.len();
-        let slowness = self.dice.pick(&[1, 20, 150]).unwrap_or(1);
+        let slowness = self.dice.pick(&[1, 5, 40]).unwrap_or(1);
         self.hosts.push(Host::new(&self.case, format!("w{host}"), slowness));
         self.after(delay, Event::Host(host, 0, Errand::Connect));
         host
@@ -118,9 +126,13 @@ impl World {
     /// Somebody is there to end the run.
     pub(super) fn make_peace(&mut self) {
         self.hub.disk_full = false;
-        self.hosts.iter_mut().for_each(|host| host.slowness = host.slowness.min(200));
-        if self.hosts.iter().all(|host| matches!(host.state, State::Exited)) {
-            self.add_host(Duration::ZERO);
+        self.hosts.iter_mut().for_each(|host| host.slowness = host.slowness.min(400));
+        let least = self.case.run.cluster.min_workers;
+        let works = |host: &&Host| !matches!(host.state, State::Exited) && !host.hung && !host.leaving;
+        if least > 1 || !self.hosts.iter().any(|host| works(&host)) {
+            for _ in 0..least {
+                self.add_host(Duration::ZERO);
+            }
         }
     }
 
@@ -162,7 +174,23 @@ impl World {
             }
             Fault::Slow => {
                 let Some((host, _)) = self.some_host() else { return Ok(false) };
-                self.hosts[host].slowness = 3000;
+                self.hosts[host].slowness = 1000;
+            }
+            Fault::TenTimesSlower => {
+                let Some((host, _)) = self.some_host() else { return Ok(false) };
+                self.hosts[host].slowness = (self.hosts[host].slowness * 10).min(1000);
+            }
+            Fault::Hang => {
+                let Some((host, _)) = self.some_host() else { return Ok(false) };
+                self.hosts[host].hung = true;
+            }
+            Fault::Drain => {
+                let Some((host, link)) = self.some_host() else { return Ok(false) };
+                if !matches!(self.hosts[host].state, State::Inside(..)) {
+                    return Ok(false);
+                }
+                self.hosts[host].leaving = true;
+                self.send_up(link, ToHub::Control(FromWorker::Leave));
             }
             Fault::Fever => {
                 // Once: a step is given up after a few such answers of its only worker.
@@ -254,7 +282,9 @@ impl World {
         if matches!(process.state, State::Exited) {
             return;
         }
-        process.state = if fault == Fault::KillForEver { State::Exited } else { State::Away };
+        process.hung = false;
+        process.state =
+            if fault == Fault::KillForEver || process.leaving { State::Exited } else { State::Away };
         let incarnation = process.incarnation;
         if let Some(link) = link {
             self.network.get(link).host_gone = true;

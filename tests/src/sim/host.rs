@@ -28,8 +28,14 @@ pub(super) struct Host {
     pub(super) incarnation: u32,
     /// So many of its next gradients hold a number that is not finite.
     pub(super) feverish: u32,
-    /// How long its work takes, in milliseconds a job at most.
+    /// How long a shard or a piece takes, in milliseconds at most.
     pub(super) slowness: u64,
+    /// Its computing stands still, in this session; its heartbeat does not.
+    pub(super) hung: bool,
+    /// It wants to go.
+    pub(super) leaving: bool,
+    /// When its job began.
+    pub(super) began: Duration,
     /// Stopped until then; what happens meanwhile waits here.
     pub(super) frozen: Option<Duration>,
     pub(super) deferred: VecDeque<Event>,
@@ -58,6 +64,9 @@ impl Host {
             incarnation: 0,
             feverish: 0,
             slowness,
+            hung: false,
+            leaving: false,
+            began: Duration::ZERO,
             frozen: None,
             deferred: VecDeque::new(),
             order: case.order(),

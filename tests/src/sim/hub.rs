@@ -78,6 +78,7 @@ impl Hub {
             watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
             on_nonfinite: case.run.train.on_nonfinite,
             heartbeat: Duration::from_millis(case.run.cluster.heartbeat_ms),
+            min_workers: case.run.cluster.min_workers,
             numerics: case.run.cluster.numerics,
             kernel: case.run.cluster.kernel.clone(),
             run: String::new(),

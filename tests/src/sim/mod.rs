@@ -42,6 +42,10 @@ pub fn faults() -> Vec<String> {
         "all lost in the middle of a streamed step",
         "a step whose numbers are not finite",
         "weights that came in the middle of a forward pass",
+        "what a late worker had was computed by another too",
+        "a hung worker was put out",
+        "fewer workers than the least",
+        "a worker left",
     ];
     let all = faults::ALL.iter().map(|fault| format!("{fault:?}"));
     all.chain(more.map(String::from)).map(|fault| format!("fault: {fault}")).collect()

@@ -79,8 +79,10 @@ pub(super) struct Connection {
     pub(super) hub_closed: bool,
     /// What the connection has not taken yet.
     pub(super) outbox: Outbox,
-    /// Weights on their way to the worker: (those of steps, exact ones).
+    /// Weights of steps on their way to the worker, and exact ones that the connection has not taken.
     pub(super) queued: (usize, usize),
+    /// The newest step whose exact weights were sent to it.
+    pub(super) exact: u64,
     /// The newest step whose weights were sent to it.
     pub(super) newest: Option<u64>,
     cut: [bool; 2],
@@ -113,6 +115,7 @@ impl Network {
             hub_closed: false,
             outbox: Outbox::default(),
             queued: (0, 0),
+            exact: 0,
             newest: None,
             cut: [false; 2],
             latest_up: [Duration::ZERO; 2],

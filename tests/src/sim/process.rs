@@ -1,12 +1,14 @@
 //! What a worker's process does around the pure session: joining, heartbeats, computing.
 
+use std::time::Duration;
+
 use lockstep_core::gradient::Step;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Payloads;
 use lockstep_proto::message::{
-    Down, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready, ToWorker, Up,
+    Down, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready, Reason, ToWorker, Up,
 };
-use lockstep_worker::compute;
+use lockstep_worker::compute::{self, Emitted};
 use lockstep_worker::session::{Input, Job, Output, Session};
 
 use super::host::State;
@@ -34,6 +36,11 @@ impl World {
             | Errand::Computed(link, _) => *link,
         };
         if process.link() != Some(link) {
+            return Ok(());
+        }
+        if process.hung && matches!(errand, Errand::Compute(..) | Errand::Evaluate(..) | Errand::Computed(..))
+        {
+            self.tally.count("a worker hung with work in its hands");
             return Ok(());
         }
         match errand {
@@ -100,7 +107,7 @@ impl World {
     }
 
     fn heartbeat(&mut self, host: usize, link: Link) {
-        let pause = std::time::Duration::from_millis(self.case.run.cluster.heartbeat_ms);
+        let pause = Duration::from_millis(self.case.run.cluster.heartbeat_ms);
         let incarnation = self.hosts[host].incarnation;
         self.after(pause, Event::Host(host, incarnation, Errand::Heartbeat(link)));
     }
@@ -128,9 +135,8 @@ impl World {
             ToHost::Tensors(down) => {
                 let queued = &mut self.network.get(link).queued;
                 match &down {
-                    Down::Weights(weights) if weights.exact => queued.1 -= 1,
-                    Down::Weights(_) => queued.0 -= 1,
-                    Down::Grant { .. } => {}
+                    Down::Weights(weights) if !weights.exact => queued.0 -= 1,
+                    Down::Weights(_) | Down::Grant { .. } => {}
                 }
                 Input::Tensors(down)
             }
@@ -138,6 +144,14 @@ impl World {
             ToHost::Control(ToWorker::Evaluate(evaluate)) => Input::Evaluate(evaluate),
             ToHost::Control(ToWorker::Explain(explain)) => Input::Explain(explain),
             ToHost::Control(ToWorker::Accepted) => return Ok(()),
+            ToHost::Control(ToWorker::Leave) => {
+                if !process.leaving {
+                    return Err("a worker was told to leave that did not want to".into());
+                }
+                self.tally.count("fault: a worker left");
+                self.drop_link(link);
+                return Ok(());
+            }
             ToHost::Control(ToWorker::Welcome(welcome)) => {
                 let wire = self.case.run.cluster.wire;
                 let session = Session::new(&self.case.model, self.case.chunks.clone(), wire, welcome.window);
@@ -150,6 +164,9 @@ impl World {
             }
             ToHost::Control(ToWorker::Refused(refused)) => {
                 self.tally.count(format!("worker refused: {:?}", refused.reason));
+                if refused.reason == Reason::Hung {
+                    self.tally.count("fault: a hung worker was put out");
+                }
                 self.drop_link(link);
                 if !refused.reason.may_return() {
                     self.hosts[host].state = State::Exited;
@@ -178,7 +195,8 @@ impl World {
         self.send_up(link, ToHub::Eof(Plane::Tensors));
         let process = &mut self.hosts[host];
         if process.link() == Some(link) {
-            process.state = State::Away;
+            process.hung = false;
+            process.state = if process.leaving { State::Exited } else { State::Away };
             let (incarnation, delay) = (process.incarnation, self.dice.millis(50, 1000));
             self.after(delay, Event::Host(host, incarnation, Errand::Connect));
         }
@@ -196,7 +214,9 @@ impl World {
                 Output::Control(message) => self.send_up(link, ToHub::Control(message)),
                 Output::Tensors(message) => self.send_up(link, ToHub::Tensors(message)),
                 Output::Compute(job) => {
-                    let delay = self.dice.millis(0, slowness);
+                    let shards: u64 = job.nodes.iter().map(|node| 1 << node.level).sum();
+                    let delay = self.dice.millis(slowness * shards / 2, slowness * shards);
+                    self.hosts[host].began = self.now;
                     self.after(delay, Event::Host(host, incarnation, Errand::Compute(link, job)));
                 }
                 Output::Explain(of, _) => {
@@ -204,7 +224,8 @@ impl World {
                     self.after(delay, Event::Host(host, incarnation, Errand::Explain(link, of)));
                 }
                 Output::Evaluate { step, weights, pieces } => {
-                    let delay = self.dice.millis(0, slowness);
+                    let most = slowness * pieces.len() as u64;
+                    let delay = self.dice.millis(most / 2, most);
                     let errand = Errand::Evaluate(link, step, weights, pieces);
                     self.after(delay, Event::Host(host, incarnation, errand));
                 }
@@ -231,6 +252,7 @@ impl World {
             self.invariants.rows.computed(job.step, shard, rows)?;
         }
         let step = Step { seed: case.run.seed, step: job.step, tree, wire: case.run.cluster.wire };
+        let shards = microbatches.len() as u32;
         let mut inputs = Vec::new();
         compute::run(
             &mut process.engine,
@@ -239,8 +261,10 @@ impl World {
             step,
             job,
             &mut microbatches,
-            |gradient| {
-                inputs.push(Input::Chunk(gradient));
+            |emitted| {
+                if let Emitted::Chunk(gradient) = emitted {
+                    inputs.push(Input::Chunk(gradient));
+                }
             },
         );
         if process.feverish > 0 && !inputs.is_empty() {
@@ -248,11 +272,19 @@ impl World {
             self.tally.count("injected: a number that is not finite");
             inputs.iter_mut().for_each(spoil);
         }
-        inputs.push(Input::Done);
         let (incarnation, slowness) = (process.incarnation, process.slowness);
+        let began = process.began;
         let mut at = self.now;
-        for input in inputs {
+        let mut times: Vec<Duration> = Vec::new();
+        for _ in 0..=inputs.len() {
             at += self.dice.millis(0, 1 + slowness / 8);
+            times.push(at);
+        }
+        let micros = at.saturating_sub(began).as_micros() as u64;
+        // A job that was given up says nothing of speed.
+        let shards = if inputs.is_empty() { 0 } else { shards };
+        inputs.push(Input::Done { shards, micros });
+        for (input, at) in inputs.into_iter().zip(times) {
             self.at(at, Event::Host(host, incarnation, Errand::Computed(link, input)));
         }
         Ok(())

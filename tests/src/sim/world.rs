@@ -259,5 +259,5 @@ fn refusals(cluster: &Cluster) -> u64 {
     cluster.refused().values().sum()
 }
 
-/// After the last fault its effects last no longer than this.
-const PEACE: Duration = Duration::from_secs(25);
+/// After the last fault its effects last no longer than this: nobody is hung before half a minute.
+const PEACE: Duration = Duration::from_secs(45);

@@ -40,9 +40,9 @@ impl Prediction {
     /// `None` unless it was asked for.
     pub(super) fn of(cluster: Cluster, run: &Run, model: &Model) -> Option<Self> {
         let (workers, flops) = (cluster.workers?, cluster.flops?);
-        let sessions: Vec<Session> = (1..=workers).map(|number| Session::new(1, number)).collect();
+        let alike: Vec<(Session, u64)> = (1..=workers).map(|number| (Session::new(1, number), 1)).collect();
         let shares: Vec<_> =
-            assign(Tree::new(run.cluster.shards), &sessions).into_iter().map(|(_, nodes)| nodes).collect();
+            assign(Tree::new(run.cluster.shards), &alike).into_iter().map(|(_, nodes)| nodes).collect();
         let machines = Machines {
             flops,
             values: Machines::VALUES,

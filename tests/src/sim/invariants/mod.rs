@@ -1,6 +1,7 @@
 //! What must hold after every event, a file each.
 
 mod commits;
+mod flapping;
 mod generations;
 mod memory;
 mod outbox;
@@ -21,6 +22,7 @@ pub(super) type Verdict = Result<(), String>;
 #[derive(Debug, Default)]
 pub(super) struct Invariants {
     pub(super) commits: commits::Commits,
+    pub(super) flapping: flapping::Flapping,
     pub(super) generations: generations::Generations,
     pub(super) memory: memory::Memory,
     pub(super) outbox: outbox::Outbox,
@@ -34,6 +36,7 @@ impl Invariants {
     /// The coordinator starts, at this step.
     pub(super) fn start(&mut self, step: u64) {
         self.commits.start(step);
+        self.flapping.start();
         self.rows.start();
     }
 
