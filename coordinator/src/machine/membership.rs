@@ -14,6 +14,11 @@ impl Machine {
             // Were it taken, the session's work would be nobody's.
             return self.lose(now, session, "said hello twice".into(), Some(Reason::Malformed));
         }
+        if self.greeted >= Some(session) {
+            // The session has ended. Were it taken again, it could end another's under that one's name.
+            return;
+        }
+        self.greeted = Some(session);
         if hello.protocol != PROTOCOL {
             let text = format!(
                 "the worker speaks protocol {}, the coordinator {PROTOCOL}: run the same version of lockstep on both",

@@ -70,6 +70,8 @@ pub struct Machine {
     generation: Generation,
     fingerprint: Option<Fingerprint>,
     members: Members,
+    /// The newest session that has said hello; they are numbered as they come.
+    greeted: Option<Session>,
     progress: Progress,
     work: Work,
     /// The shards of each worker in the last step, to see whether an assignment is new.
@@ -98,6 +100,7 @@ impl Machine {
             generation: Generation::new(start, 0),
             fingerprint,
             members: Members::default(),
+            greeted: None,
             progress,
             work: Work::Idle,
             assigned: BTreeMap::new(),

@@ -446,4 +446,14 @@ fn a_stop_tries_again_after_an_older_checkpoint_failed() {
     assert!(matches!(&actions[1..], [Action::Save(save)] if save.progress.step == 3));
 }
 
+/// On a control stream that outlives its session.
+#[test]
+fn an_ended_session_does_not_come_back_under_anothers_name() {
+    let mut machine = running(Progress::default(), &[A, B]);
+    handle(&mut machine, Event::Gone(B, "broken".into()));
+    let Event::Hello(_, as_a) = hello(A) else { return };
+    assert_eq!(handle(&mut machine, Event::Hello(B, as_a)), []);
+    assert!(machine.knows(A));
+}
+
 mod nonfinite;
