@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Control and weights travel apart and may overtake each other: an assignment waits for the first of
-//! its weights, weights wait for their assignment. An assignment to step t tells that t-1 is committed. Inputs in, outputs out; no I/O, no clock.
+//! its weights, weights wait for their assignment. An assignment to step t tells that t-1 is committed.
+//! Inputs in, outputs out; no I/O, no clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -6,7 +6,10 @@
 //!                     (nobody else is here: A) ─────────────▶ be finite, then stop, or skip the step
 //! ```
 //!
-//! Nothing of it ever reaches the weights: the reducer refuses such chunks.
+//! Nothing of it ever reaches the weights: the reducer refuses such chunks. And a step is left out only
+//! where a worker has named the number: a worker that is asked and does not answer, or finds nothing, is
+//! put out, and after a few of them the run stops. So neither the clock nor a passing fault decides what
+//! is trained on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -99,38 +102,36 @@ impl Machine {
         if of.step != self.progress.step || self.suspicions.asked.take_if(answer).is_none() {
             return;
         }
-        self.suspicions.in_vain += u32::from(found.is_none());
-        if found.is_none() && self.suspicions.in_vain <= MOST_IN_VAIN {
-            // It does not compute a node twice in a session; when it comes again, it does.
+        let Some(Found { shard, row, place }) = found else {
             let why = "its numbers were not finite, and are when it looks at them again";
+            return self.in_vain(now, session, of.node, why);
+        };
+        let who = self.who(of.node);
+        let at = row.map(|row| format!(" for training row {}", row.saturating_add(1))).unwrap_or_default();
+        self.give_up(of.step, format!("shard {shard}: {place} is not finite{at} (as {who} computed)"));
+    }
+
+    /// An answer did not come in time.
+    pub(super) fn search_is_late(&mut self, now: Duration) {
+        if let Some((session, node, _)) = self.suspicions.asked.take_if(|(.., until)| *until <= now) {
+            self.in_vain(now, session, node, "its numbers were not finite, and it does not say where");
+        }
+    }
+
+    /// A worker does not compute a node twice in a session; when it comes again, it does.
+    fn in_vain(&mut self, now: Duration, session: Session, node: Node, why: &str) {
+        self.suspicions.in_vain += 1;
+        if self.suspicions.in_vain <= MOST_IN_VAIN {
             return self.lose(now, session, why.into(), Some(Reason::Late));
         }
-        let what = self.describe(of.node, found);
-        self.give_up(of.step, what);
+        let who = self.who(node);
+        let what = format!("shards {node}: the loss or the gradient is not finite (as {who} computed)");
+        self.stop_at(self.progress.step, &what);
     }
 
-    /// An answer did not come in time: what is known must do.
-    pub(super) fn search_is_late(&mut self, now: Duration) {
-        if let Some((_, node, _)) = self.suspicions.asked.take_if(|(.., until)| *until <= now) {
-            let what = self.describe(node, None);
-            self.give_up(self.progress.step, what);
-        }
-    }
-
-    fn describe(&self, node: Node, found: Option<Found>) -> String {
+    fn who(&self, node: Node) -> String {
         let workers = self.suspicions.found.get(&node).into_iter().flatten();
-        let workers: Vec<&str> = workers.map(|(_, name)| name.as_str()).collect();
-        let who = workers.join(" and ");
-        match found {
-            Some(Found { shard, row: Some(row), place }) => {
-                let row = row.saturating_add(1);
-                format!("shard {shard}: {place} is not finite for training row {row} (as {who} computed)")
-            }
-            Some(Found { shard, row: None, place }) => {
-                format!("shard {shard}: {place} is not finite (as {who} computed)")
-            }
-            None => format!("shards {node}: the loss or the gradient is not finite (as {who} computed)"),
-        }
+        workers.map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" and ")
     }
 
     /// Whoever computes it, the step is not finite.
@@ -139,18 +140,20 @@ impl Machine {
             return;
         }
         match self.config.on_nonfinite {
-            OnNonfinite::Stop => {
-                let text = format!(
-                    "step {step}, {what}; nothing of this step was kept. A smaller learning rate or \
-                     train.clip_norm may help; train.on_nonfinite = \"skip\" leaves such steps out"
-                );
-                self.finish(Outcome::Failed, text);
-            }
+            OnNonfinite::Stop => self.stop_at(step, &what),
             OnNonfinite::Skip => {
                 self.notice(Notice::Skipped { step, what });
                 self.actions.push_back(Action::Skip);
             }
         }
+    }
+
+    fn stop_at(&mut self, step: u64, what: &str) {
+        let text = format!(
+            "step {step}, {what}; nothing of this step was kept. A smaller learning rate or \
+             train.clip_norm may help; train.on_nonfinite = \"skip\" leaves such steps out"
+        );
+        self.finish(Outcome::Failed, text);
     }
 }
 
