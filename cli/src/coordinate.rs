@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lockstep_coordinator::assemble::{self, From, Standing};
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::driver::Ended;
-use lockstep_coordinator::rows::Rows;
-use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory};
+use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
 use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
-use lockstep_data::{Prepared, Skipped};
+use lockstep_data::Skipped;
 use lockstep_proto::message::Outcome;
 
 use crate::environment;
@@ -57,7 +57,7 @@ pub struct RunArguments {
 #[derive(Debug)]
 pub struct Ready {
     pub run: Run,
-    rows: Rows,
+    rows: Datasets,
     model: Model,
     opened: Opened,
     began: Instant,
@@ -76,13 +76,12 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
-    let Prepared { train, validation, encoder, skipped } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
-    if skipped != Skipped::default() {
-        let Skipped { train, validation } = skipped;
+    let rows = lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows = Datasets::new(rows);
+    if rows.catalog.skipped != Skipped::default() {
+        let Skipped { train, validation } = rows.catalog.skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
     }
-    let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
     if let Some((key, metric)) = assemble::foreign_metric(&run, &rows) {
@@ -90,13 +89,28 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
         let text = "the model has no such metric (classes have an accuracy, numbers rmse, mae and r2)";
         return Err(Failure::bad(format!("{path}: {key}: found {metric:?}; {text}")));
     }
-    let inputs = assemble::inputs(&run, &rows, &encoder).map_err(Failure::failed)?;
+    let inputs = assemble::inputs(&run, &rows.catalog);
     let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    let train = &rows.train.shape();
-    let identity = Identity { run: &run, encoder: &encoder, model: &model, train, inputs, base: &base };
-    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
+    let catalog = &rows.catalog;
+    let (encoder, train) = (&catalog.encoder, &catalog.train.shape);
+    let identity = Identity { run: &run, encoder, model: &model, train, inputs, base: &base };
+    let opened = match RunDirectory::create_or_resume(&path, arguments.resume, identity) {
+        Err(error @ StoreError::OtherData { .. }) => return Err(changed(error, &path, &run, &base)),
+        opened => opened?,
+    };
+    opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
     Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
+}
+
+/// Says where data differ from those that a run began with, as far as its catalog tells.
+fn changed(error: StoreError, path: &Path, run: &Run, base: &Path) -> Failure {
+    let stored = store::read_catalog(path).ok().flatten();
+    match stored.map(|stored| lockstep_data::find_change(&stored, &run.data, run.seed, base)) {
+        Some(Ok(Some((file, change)))) => Failure::bad(format!("{error}\n  {file}: {change}")),
+        Some(Err(why)) => Failure::bad(format!("{error}\n  {why}")),
+        _ => error.into(),
+    }
 }
 
 /// A run file with its overrides.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{DataError, Kind, Place, Values, Wrong};
 
 /// Rows with named columns, in blocks that can be read one by one.
-pub trait Dataset {
+pub trait Dataset: Send + Sync {
     /// The file or files, as errors name them.
     fn file(&self) -> &str;
     /// The columns, in the file's order; names are distinct.
@@ -46,7 +48,8 @@ pub struct Column {
 }
 
 /// A run of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Block {
     /// Its first row, from 0.
     pub first: u64,

@@ -9,8 +9,8 @@ use crate::coder::Coder;
 use crate::fit::{find, value_of};
 use crate::pass::Pass;
 use crate::{
-    Cell, Column, DataError, Dataset, Encoder, Feature, Features, Inputs, Kind, Table, Target, Targets,
-    Values, Wrong, open,
+    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, Table, Target, Targets, Values, Wrong,
+    open,
 };
 
 /// Whether rows must have their target.
@@ -49,8 +49,17 @@ impl Encoder {
     ) -> Result<(Table, u64), DataError> {
         let data = open(source, taking.reading, base)?;
         let Taking { reading, on_bad_row, .. } = taking;
-        let pass = Pass { data: &*data, reading, on_bad_row, wanted: &|_| true };
-        self.encode(pass, taking.targets)
+        let pass = Pass { data: &*data, blocks: data.blocks(), reading, on_bad_row, wanted: &|_| true };
+        self.encode_some(pass, taking.targets)
+    }
+
+    /// As [`Encoder::encode`], of a pass that must have good rows.
+    pub(crate) fn encode_some(&self, pass: Pass<'_>, targets: TargetUse) -> Result<(Table, u64), DataError> {
+        let (table, skipped) = self.encode(pass, targets)?;
+        if table.rows() == 0 {
+            return Err(DataError::whole(pass.data.file(), Wrong::NoGoodRows { skipped }));
+        }
+        Ok((table, skipped))
     }
 
     /// Encodes the good rows of a pass, in order, and gives the number of bad ones.
@@ -77,12 +86,9 @@ impl Encoder {
         }
         columns.extend(target);
         let skipped = pass.each(&columns, |row, cells| rows.add(row, cells))?;
-        if rows.good.is_empty() {
-            return Err(DataError::whole(data.file(), Wrong::NoGoodRows { skipped }));
-        }
         let x = match &self.inputs {
             Inputs::Columns(_) => Features::F32(rows.x),
-            Inputs::Bytes { column, sample } => bytes(data, column, sample, &rows.good)?,
+            Inputs::Bytes { column, sample } => bytes(pass, column, sample, &rows.good)?,
         };
         let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
         let table = Table::new(self.sample(), x, rows.targets);
@@ -163,7 +169,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Result<Features, DataError> {
+fn bytes(pass: Pass<'_>, column: &str, sample: &[usize], good: &[u64]) -> Result<Features, DataError> {
+    let data = pass.data;
     let index = find(data, column)?;
     let expected = Kind::Bytes(sample.to_vec());
     let unlike = |found: String| {
@@ -174,8 +181,8 @@ fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Re
     }
     let mut all = Vec::new();
     let mut good = good.iter().copied().peekable();
-    for block in data.blocks() {
-        for values in data.read(*block, &[index])? {
+    pass.each_block(&[index], |block, values| {
+        for values in values {
             // Of several files, one may be made otherwise.
             let Values::Bytes(values) = values else { return Err(unlike("other values".into())) };
             for (row, image) in (block.first..).zip(values.iter()) {
@@ -184,6 +191,7 @@ fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Re
                 }
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(Features::U8(all))
 }

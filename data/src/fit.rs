@@ -10,10 +10,10 @@ use crate::coder::number_of;
 use crate::encoder::{Wanted, order};
 use crate::fitter::Fitter;
 use crate::pass::Pass;
-use crate::{Cell, DataError, Dataset, Encoder, Feature, Inputs, Kind, Profile, Target, Wrong};
+use crate::{Block, Cell, DataError, Dataset, Encoder, Feature, Inputs, Kind, Profile, Target, Wrong};
 
 /// Fits an encoder on the rows of a pass. Without a target, it is the column `label`; without features,
-/// they are all other columns that are not ignored. Also gives the number of bad rows.
+/// they are all other columns that are not ignored. Also gives the number of good rows.
 ///
 /// # Errors
 /// A column is missing, a row is bad and not skipped, or the classes are not what the loss wants.
@@ -65,7 +65,7 @@ pub(crate) fn fit(pass: Pass<'_>, run: &Data, loss: Loss) -> Result<(Encoder, u6
     let target = name(data, target);
     let found = target_fitter.finish(&target);
     let target = found.map_err(|why| DataError::column(data.file(), target, why))?;
-    Ok((Encoder { inputs, target }, skipped))
+    Ok((Encoder { inputs, target }, rows))
 }
 
 /// A column's number.
@@ -95,13 +95,27 @@ fn bytes_of(data: &dyn Dataset, inputs: &[usize]) -> Result<Option<Inputs>, Data
     }
 }
 
+/// Undeclared columns are what they are in at most so many pieces of so many rows, evenly spread.
+const SAMPLE_PIECES: u64 = 64;
+const SAMPLE_PIECE: u64 = 4096;
+
 /// A fitter for each input that is not ignored.
 fn fitters(pass: Pass<'_>, run: &Data, inputs: &[usize]) -> Result<Vec<(usize, Fitter)>, DataError> {
     let declared = |column: usize| run.columns.get(&name(pass.data, column));
     let open: Vec<usize> = inputs.iter().copied().filter(|column| declared(*column).is_none()).collect();
     let mut profiles = vec![Profile::default(); open.len()];
     if !open.is_empty() {
-        pass.each(&open, |_, cells| {
+        // By rows and not by blocks, which are others in another format.
+        let stride = pass.data.rows().div_ceil(SAMPLE_PIECE * SAMPLE_PIECES).max(1);
+        let sampled = |row: u64| (row / SAMPLE_PIECE).is_multiple_of(stride);
+        let wanted = |row| sampled(row) && (pass.wanted)(row);
+        let has_sampled = |block: &&Block| {
+            let pieces = block.first / SAMPLE_PIECE..=(block.first + block.rows - 1) / SAMPLE_PIECE;
+            pieces.into_iter().any(|piece| piece.is_multiple_of(stride))
+        };
+        let blocks: Vec<Block> = pass.blocks.iter().filter(has_sampled).copied().collect();
+        let sample = Pass { blocks: &blocks, wanted: &wanted, ..pass };
+        sample.each(&open, |_, cells| {
             profiles.iter_mut().zip(cells).for_each(|(profile, cell)| profile.add(*cell));
             Ok(())
         })?;

@@ -10,6 +10,7 @@
 //! holds the numbers. Nothing here depends on the clock, on threads or on the order in which a system
 //! lists files.
 
+mod cache_folder;
 mod coder;
 mod dataset;
 mod encode;
@@ -24,6 +25,7 @@ mod load;
 mod moments;
 mod part;
 mod pass;
+mod rows;
 mod sketch;
 mod table;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod tests;
 mod time;
 mod values;
 
+pub use cache_folder::cache_folder;
 pub use dataset::{Block, Column, Dataset};
 pub use encode::{Taking, TargetUse};
 pub use encoder::{Bad, Encoder, Inputs, Target};
@@ -38,7 +41,8 @@ pub use error::{DataError, Place, Wrong};
 pub use feature::{Code, Feature, Number};
 pub use formats::open;
 pub use infer::Profile;
-pub use load::{Prepared, Skipped, load};
+pub use load::{Prepared, Skipped, find_change, load};
 pub use part::{PartError, Receiver};
+pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Rows, RowsError, Source};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};

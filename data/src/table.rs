@@ -86,6 +86,19 @@ pub enum TargetsMut<'a> {
     Ignored,
 }
 
+impl TargetsMut<'_> {
+    /// The place of row `i` alone; none if it is not there.
+    pub(crate) fn row(&mut self, i: usize, width: usize) -> TargetsMut<'_> {
+        match self {
+            Self::Classes(to) => TargetsMut::Classes(to.get_mut(i..=i).unwrap_or_default()),
+            Self::Values(to) => {
+                TargetsMut::Values(to.get_mut(i * width..(i + 1) * width).unwrap_or_default())
+            }
+            Self::Ignored => TargetsMut::Ignored,
+        }
+    }
+}
+
 /// Rows cannot be gathered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatherError {

@@ -3,6 +3,7 @@
 
 mod connect;
 mod join;
+mod served;
 
 use std::time::{Duration, Instant};
 

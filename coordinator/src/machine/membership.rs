@@ -41,7 +41,7 @@ impl Machine {
             self.lose(now, old, "a new session came under its name".into(), Some(Reason::Replaced));
         }
         self.members.join(session, now, hello);
-        let Config { run, train, validation, kernel, window, .. } = &self.config;
+        let Config { run, train, validation, kernel, window, blocks, .. } = &self.config;
         let welcome = Welcome {
             session,
             run: run.clone(),
@@ -49,6 +49,7 @@ impl Machine {
             validation: validation.clone(),
             kernel: kernel.clone(),
             window: *window,
+            blocks: *blocks,
         };
         self.send(session, ToWorker::Welcome(welcome));
     }

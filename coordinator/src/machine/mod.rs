@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
-use lockstep_proto::message::{Reason, ToWorker};
+use lockstep_proto::message::{Outcome, Reason, ToWorker};
 use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
@@ -218,6 +218,7 @@ impl Machine {
                 }
             }
             Event::Saved { step, result } => self.saved(now, step, result),
+            Event::Failed(why) => self.finish(Outcome::Failed, why),
             Event::Stop { untouched } => {
                 if !self.stopping {
                     self.stopping = true;

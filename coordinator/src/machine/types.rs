@@ -48,6 +48,8 @@ pub struct Config {
     pub validation: Option<String>,
     /// Chunks of a node that may be sent without a grant.
     pub window: u32,
+    /// Whether rows come in blocks.
+    pub blocks: bool,
 }
 
 /// What evaluations decide: which checkpoint is the best, and whether the run ends early.
@@ -122,6 +124,8 @@ pub enum Event {
         /// What went wrong.
         result: Result<(), String>,
     },
+    /// Rows that the run needs cannot be had.
+    Failed(String),
     /// A signal: write a checkpoint and end.
     Stop {
         /// Nothing of the open step is applied yet, so it can be abandoned.

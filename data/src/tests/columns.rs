@@ -2,8 +2,8 @@
 
 use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Part, Reading, Scale, Validation};
 
-use super::{Folder, encode, file, table};
-use crate::{Code, Features, Inputs, Prepared, Skipped, TargetUse};
+use super::{Folder, Prepared, encode, file, table};
+use crate::{Code, Features, Inputs, Skipped, TargetUse};
 
 fn load(text: &str, columns: &[(&str, Column)]) -> Result<Prepared, String> {
     let columns = columns.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).collect();

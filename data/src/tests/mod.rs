@@ -9,13 +9,16 @@ mod runs;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation};
 use tempfile::TempDir;
 
-use crate::{Code, DataError, Encoder, Inputs, Number, Prepared, Table, Taking, TargetUse, load};
+use crate::{
+    Catalog, Code, DataError, Encoder, Inputs, Number, Rows, Skipped, Table, Taking, TargetUse, load,
+};
 
 /// A folder with files in it.
 struct Folder(TempDir);
@@ -37,7 +40,29 @@ impl Folder {
     fn load(&self, data: &Data, loss: Loss) -> Result<Prepared, String> {
         // Errors name files as they were looked for; a test knows them by name.
         let folder = format!("{}/", self.path().display());
-        load(data, loss, 7, self.path()).map_err(|error| error.to_string().replace(&folder, ""))
+        let loaded = load(data, loss, 7, self.path());
+        loaded.map(Prepared::from).map_err(|error| error.to_string().replace(&folder, ""))
+    }
+}
+
+/// A run's data, small enough to be held whole.
+#[derive(Clone, Debug, PartialEq)]
+struct Prepared {
+    train: Table,
+    validation: Option<Table>,
+    encoder: Encoder,
+    skipped: Skipped,
+}
+
+impl From<crate::Prepared> for Prepared {
+    fn from(prepared: crate::Prepared) -> Self {
+        let whole = |rows| match rows {
+            Rows::Whole(table) => Arc::unwrap_or_clone(table),
+            Rows::Blocks(_) => panic!("it does not fit in_memory"),
+        };
+        let Catalog { encoder, skipped, .. } = prepared.catalog;
+        let (train, validation) = (whole(prepared.train), prepared.validation.map(whole));
+        Self { train, validation, encoder, skipped }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Barrier;
 
 use anyhow::{Result, anyhow};
 use lockstep_coordinator::assemble;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::machine::assign;
-use lockstep_coordinator::rows::Rows;
 use lockstep_core::gradient::{Engine, Step};
 use lockstep_core::model::{Flat, Labels, Microbatch, Model};
 use lockstep_core::run::{self, spec::Run};
@@ -45,7 +45,7 @@ pub struct Loaded {
 pub fn load(folder: &Path) -> Result<Loaded> {
     let run = run::parse(&std::fs::read_to_string(folder.join("run.toml"))?, &[])?;
     let prepared = lockstep_data::load(&run.data, run.model.loss, run.seed, folder)?;
-    let model = assemble::model(&run, &Rows { train: prepared.train, validation: prepared.validation })?;
+    let model = assemble::model(&run, &Datasets::new(prepared))?;
     Ok(Loaded { run, model })
 }
 

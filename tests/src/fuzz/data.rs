@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation};
-use lockstep_data::{Features, Receiver, Table, Targets};
+use lockstep_data::{Features, Receiver, Rows, Table, Targets};
 
 use super::Inputs;
 use super::mutate::Mutate;
@@ -65,16 +65,17 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let losses = [Loss::CrossEntropy, Loss::BinaryCrossEntropy, Loss::MeanSquaredError, Loss::Hinge];
     match lockstep_data::load(&data, *mutate.one(&losses), mutate.number(), inputs.folder.path()) {
         Ok(prepared) => {
-            let finite = match prepared.train.features() {
+            let Rows::Whole(train) = &prepared.train else { panic!("small data are held whole") };
+            let finite = match train.features() {
                 Features::F32(values) => values.iter().all(|value| value.is_finite()),
                 Features::U8(_) => true,
             };
             assert!(finite, "a value is not finite");
             assert!(prepared.train.rows() > 0);
-            let json = prepared.encoder.to_json();
+            let json = prepared.catalog.encoder.to_json();
             assert_eq!(
                 lockstep_data::Encoder::from_json(&json).expect("what is written is read"),
-                prepared.encoder
+                prepared.catalog.encoder
             );
         }
         Err(error) => assert!(!error.to_string().is_empty()),

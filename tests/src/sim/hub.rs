@@ -85,6 +85,7 @@ impl Hub {
             train: String::new(),
             validation: None,
             window: case.window,
+            blocks: false,
         };
         let machine = Machine::new(config, self.disk.starts, progress, self.disk.fingerprint.clone());
         self.cluster.insert(Cluster::new(machine, reducer, self.disk.starts))

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use lockstep_coordinator::assemble;
-use lockstep_coordinator::rows::Rows;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_core::model::{self, Model};
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::Run;
 use lockstep_core::wire;
-use lockstep_data::{Features, Prepared, Table};
+use lockstep_data::{FeatureType, Rows};
 use serde_json::{Value, json};
 
 use super::Description;
@@ -22,9 +22,8 @@ use crate::print::{bytes, count, list, size, table};
 pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Failure> {
     let run = read_run(path, &[])?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let Prepared { train, validation, encoder, .. } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
-    let rows = Rows { train, validation };
+    let rows = lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows = Datasets::new(rows);
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))?;
     let layers: Vec<model::Cost> = model.costs().collect();
@@ -32,7 +31,7 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
     let plan = assemble::plan(&run, &rows);
     let (forward, both) = model.multiply_adds();
     let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
-    let classes = encoder.labels().map_or(0, <[String]>::len);
+    let classes = rows.catalog.encoder.labels().map_or(0, <[String]>::len);
     let prediction = Prediction::of(cluster, &run, &model);
     let json = json!({
         "kind": "run file",
@@ -112,14 +111,17 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(run: &Run, model: &Model, rows: &Rows) -> Self {
+    fn of(run: &Run, model: &Model, rows: &Datasets) -> Self {
         let (trained, all) = (model.layout().trained() as u64, model.layout().len() as u64);
         // Up, running statistics are never rounded; down they are like everything else.
         let width = wire::width(run.cluster.wire) as u64;
         let (up, down) = (trained * width + 4 * (all - trained), all * width);
         let vector = 4 * all;
-        let stored =
-            [Some(&rows.train), rows.validation.as_ref()].into_iter().flatten().map(stored).sum::<u64>();
+        let stored = [Some(&rows.train), rows.validation.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|rows| stored(run, rows))
+            .sum::<u64>();
         // Input, every layer's output, and two gradients of the widest.
         let widths: Vec<u64> = model.costs().map(|layer| layer.outputs as u64).collect();
         let widest = widths.iter().copied().max().unwrap_or(0);
@@ -142,8 +144,10 @@ impl Cost {
     }
 }
 
-fn stored(table: &Table) -> u64 {
-    let values = table.rows() * table.width() as u64;
-    let targets = 4 * table.rows();
-    targets + if matches!(table.features(), Features::U8(_)) { values } else { 4 * values }
+/// Rows that are held; of rows in blocks, what may be held of them.
+fn stored(run: &Run, rows: &Rows) -> u64 {
+    let shape = rows.shape();
+    let values = shape.rows * shape.width().unwrap_or(0) as u64;
+    let all = 4 * shape.rows + if shape.features == FeatureType::U8 { values } else { 4 * values };
+    if matches!(rows, Rows::Blocks(_)) { all.min(run.data.in_memory) } else { all }
 }
