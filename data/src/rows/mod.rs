@@ -13,6 +13,8 @@ mod catalog;
 mod files;
 mod list;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;

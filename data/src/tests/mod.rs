@@ -21,19 +21,19 @@ use crate::{
 };
 
 /// A folder with files in it.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.0.path().join(name), bytes).unwrap();
         self
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -94,7 +94,7 @@ fn pair(images: &str, labels: &str) -> Source {
     Source::Idx { images: images.into(), labels: labels.into() }
 }
 
-fn table(train: &str, target: &str) -> Data {
+pub(crate) fn table(train: &str, target: &str) -> Data {
     Data {
         train: file(train),
         validation: Validation::None,
