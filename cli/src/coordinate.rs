@@ -77,7 +77,8 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
     let Prepared { train, validation, encoder, skipped } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+        lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, base)
+            .map_err(Failure::bad)?;
     if skipped != Skipped::default() {
         let Skipped { train, validation } = skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));

@@ -30,6 +30,7 @@ mod table;
 mod tests;
 mod time;
 mod values;
+mod weigh;
 
 pub use dataset::{Block, Column, Dataset};
 pub use encode::{Taking, TargetUse};
@@ -42,3 +43,4 @@ pub use load::{Prepared, Skipped, load};
 pub use part::{PartError, Receiver};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};
+pub use weigh::{Goal, RowWeights};

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use lockstep_core::epoch::held_out;
-use lockstep_core::run::spec::{Data, Loss, Validation};
+use lockstep_core::run::spec::{Data, Validation};
 
 use crate::fit::fit;
 use crate::pass::Pass;
-use crate::{DataError, Encoder, Table, TargetUse, Wrong, open};
+use crate::{DataError, Encoder, Goal, Table, TargetUse, Wrong, open};
 
 /// A run's data.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Skipped {
 ///
 /// # Errors
 /// The first thing that is wrong with the data, or with what the run file says of it.
-pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared, DataError> {
+pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepared, DataError> {
     let train = open(&data.train, &data.reading, base)?;
     let share = match data.validation {
         Validation::Fraction(share) => Some(share),
@@ -51,7 +51,7 @@ pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared,
     }
     let trains = |row| !held(row);
     let pass = Pass { data: &*train, reading: &data.reading, on_bad_row: data.on_bad_row, wanted: &trains };
-    let (encoder, _) = fit(pass, data, loss)?;
+    let (encoder, _) = fit(pass, data, goal)?;
     let required = TargetUse::Required;
     let validation = match &data.validation {
         Validation::None => None,

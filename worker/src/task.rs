@@ -113,7 +113,13 @@ impl Task {
 
 /// An empty microbatch, to be loaded.
 pub fn empty() -> Microbatch<f32> {
-    Microbatch { shard: 0, rows: 0, values: Vec::new(), labels: Labels::Classes(Vec::new()) }
+    Microbatch {
+        shard: 0,
+        rows: 0,
+        values: Vec::new(),
+        labels: Labels::Classes(Vec::new()),
+        weights: Vec::new(),
+    }
 }
 
 fn gather(
@@ -143,5 +149,6 @@ fn gather(
         }
     };
     table.gather(rows, &mut microbatch.values, targets)?;
+    table.gather_weights(rows, &mut microbatch.weights)?;
     Ok(())
 }

@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn inputs(record: &mut Record, base: &Path) -> Result<Option<(Rows, Model)>, Failure> {
     let run = &record.run;
     let Prepared { train, validation, encoder, .. } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+        lockstep_data::load(&run.data, lockstep_data::Goal::of(run), run.seed, base).map_err(Failure::bad)?;
     let rows = Rows { train, validation };
     let found = assemble::inputs(run, &rows, &encoder).map_err(Failure::failed)?;
     let train = file(&run.data.train, base);

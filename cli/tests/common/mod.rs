@@ -19,7 +19,7 @@ use lockstep_core::local::Local;
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Workspace};
 use lockstep_core::run::parse;
-use lockstep_data::{Table, TargetType, TargetsMut, load};
+use lockstep_data::{Goal, Table, TargetType, TargetsMut, load};
 
 /// A finished run.
 pub struct Trained {
@@ -47,7 +47,7 @@ impl Trained {
     /// Trains a run file whose data lie in `base`.
     pub fn new(text: &str, sets: &[&str], base: &Path) -> Self {
         let run = parse(text, &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let data = load(&run.data, run.model.loss, run.seed, base).unwrap();
+        let data = load(&run.data, Goal::of(&run), run.seed, base).unwrap();
         let model = Model::new(&run.model, &data.encoder.sample(), target_of(&data.encoder)).unwrap();
         let arrangement = Arrangement::Rows(data.train.rows());
         let mut order = Order::new(run.seed, run.cluster.shards, run.train.batch_size, arrangement);
@@ -119,7 +119,9 @@ fn gathered(table: &Table, shard: u32, rows: &[u64]) -> Microbatch<f32> {
         Labels::Values(values) => TargetsMut::Values(values),
     };
     table.gather(rows, &mut values, targets).unwrap();
-    Microbatch { shard, rows: rows.len(), values, labels }
+    let mut weights = Vec::new();
+    table.gather_weights(rows, &mut weights).unwrap();
+    Microbatch { shard, rows: rows.len(), values, labels, weights }
 }
 
 /// Runs the command; exit code, stdout, stderr.

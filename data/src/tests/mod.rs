@@ -5,6 +5,7 @@ mod csv;
 mod formats;
 mod idx;
 mod runs;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,7 +16,7 @@ use flate2::write::GzEncoder;
 use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation};
 use tempfile::TempDir;
 
-use crate::{Code, DataError, Encoder, Inputs, Number, Prepared, Table, Taking, TargetUse, load};
+use crate::{Code, DataError, Encoder, Goal, Inputs, Number, Prepared, Table, Taking, TargetUse, load};
 
 /// A folder with files in it.
 struct Folder(TempDir);
@@ -37,7 +38,8 @@ impl Folder {
     fn load(&self, data: &Data, loss: Loss) -> Result<Prepared, String> {
         // Errors name files as they were looked for; a test knows them by name.
         let folder = format!("{}/", self.path().display());
-        load(data, loss, 7, self.path()).map_err(|error| error.to_string().replace(&folder, ""))
+        load(data, Goal { loss, class_weights: None }, 7, self.path())
+            .map_err(|error| error.to_string().replace(&folder, ""))
     }
 }
 
@@ -74,6 +76,7 @@ fn table(train: &str, target: &str) -> Data {
         train: file(train),
         validation: Validation::None,
         target: Some(target.into()),
+        weight: None,
         features: None,
         columns: BTreeMap::new(),
         reading: Reading::default(),

@@ -28,7 +28,7 @@ impl Oracle {
         let run = run::parse(&text, &[]).unwrap();
         assert_eq!((blas::kernel(), blas::threads()), (run.cluster.kernel.clone(), 1), "run it by cargo");
         let Prepared { train, validation, .. } =
-            lockstep_data::load(&run.data, run.model.loss, run.seed, site.folder()).unwrap();
+            lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, site.folder()).unwrap();
         let rows = Rows { train: train.clone(), validation };
         let model = assemble::model(&run, &rows).unwrap();
         let step = assemble::total_steps(&run, &rows);
