@@ -76,7 +76,8 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
-    let rows = lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows = lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, base)
+        .map_err(Failure::bad)?;
     let rows = Datasets::new(rows);
     if rows.catalog.skipped != Skipped::default() {
         let Skipped { train, validation } = rows.catalog.skipped;

@@ -115,5 +115,7 @@ fn gathered(table: &Table, rows: &[u64]) -> Result<Microbatch<f32>, Failure> {
         (Labels::Values(values), _) => TargetsMut::Values(values),
     };
     table.gather(rows, &mut values, targets).map_err(Failure::failed)?;
-    Ok(Microbatch { shard: 0, rows: rows.len(), values, labels })
+    let mut weights = Vec::new();
+    table.gather_weights(rows, &mut weights).map_err(Failure::failed)?;
+    Ok(Microbatch { shard: 0, rows: rows.len(), values, labels, weights })
 }

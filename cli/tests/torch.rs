@@ -24,7 +24,7 @@ fn logits(model: &str, data: &str) -> Vec<f32> {
     table.gather(&rows, &mut values, TargetsMut::Ignored).unwrap();
     let labels = Labels::Classes(Vec::new());
     let mut workspace = Workspace::new(&file.model);
-    workspace.load(&mut Microbatch { shard: 0, rows: rows.len(), values, labels });
+    workspace.load(&mut Microbatch { shard: 0, rows: rows.len(), values, labels, weights: Vec::new() });
     workspace.forward(&file.model, &Flat::new(&file.model, &file.weights), None);
     workspace.output().to_vec()
 }

@@ -82,8 +82,8 @@ impl Local {
             }
         });
         let trained = layout.trained();
-        let weight = summary.weight as f32;
-        gradient[..trained].iter_mut().for_each(|value| *value /= weight);
+        let divisor = summary.divisor() as f32;
+        gradient[..trained].iter_mut().for_each(|value| *value /= divisor);
         let finite = summary.loss.is_finite() && gradient.iter().all(|value| value.is_finite());
         if !finite && self.run.train.on_nonfinite == OnNonfinite::Skip {
             self.step += 1;

@@ -62,5 +62,5 @@ fn generated(seed: u64, model: &Model, target: Target, rows: u64) -> Microbatch<
         }
         Target::Values(width) => Labels::Values((0..rows * width).map(|_| random.normal() as f32).collect()),
     };
-    Microbatch { shard: Node::leaf(0).position, rows, values, labels }
+    Microbatch { shard: Node::leaf(0).position, rows, values, labels, weights: Vec::new() }
 }

@@ -8,9 +8,10 @@ use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 use crate::coder::Coder;
 use crate::fit::{find, value_of};
 use crate::pass::Pass;
+use crate::weigh::weight_of;
 use crate::{
-    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, Table, Target, Targets, Values, Wrong,
-    open,
+    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, RowWeights, Table, Target, Targets,
+    Values, Wrong, open,
 };
 
 /// Whether rows must have their target.
@@ -74,7 +75,8 @@ impl Encoder {
             Inputs::Columns(features) => features.as_slice(),
             Inputs::Bytes { .. } => &[],
         };
-        let mut rows = Rows::new(features, target.map(|_| &self.target));
+        let weights = self.weights.as_ref().filter(|_| target.is_some());
+        let mut rows = Rows::new(features, target.map(|_| &self.target), weights);
         let mut columns = Vec::new();
         for feature in features {
             let column = find(data, &feature.column)?;
@@ -85,6 +87,9 @@ impl Encoder {
             columns.push(column);
         }
         columns.extend(target);
+        if let Some(column) = weights.and(self.weight_column()) {
+            columns.push(find(data, column)?);
+        }
         let skipped = pass.each(&columns, |row, cells| rows.add(row, cells))?;
         let x = match &self.inputs {
             Inputs::Columns(_) => Features::F32(rows.x),
@@ -92,6 +97,13 @@ impl Encoder {
         };
         let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
         let table = Table::new(self.sample(), x, rows.targets);
+        let table = match weights {
+            Some(_) if rows.weights.iter().all(|weight| *weight == 0.0) => {
+                return Err(DataError::whole(data.file(), Wrong::NoWeight));
+            }
+            Some(_) => table.and_then(|table| table.weighted(rows.weights)),
+            None => table,
+        };
         Ok((table.ok_or_else(|| DataError::whole(data.file(), too_big))?, skipped))
     }
 }
@@ -104,12 +116,14 @@ struct Rows<'a> {
     labels: &'a [String],
     classes: BTreeMap<&'a str, u32>,
     targets: Targets,
+    weighing: Option<&'a RowWeights>,
+    weights: Vec<f32>,
     /// Which rows they are.
     good: Vec<u64>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(features: &'a [Feature], target: Option<&'a Target>) -> Self {
+    fn new(features: &'a [Feature], target: Option<&'a Target>, weighing: Option<&'a RowWeights>) -> Self {
         let coders: Vec<_> = features.iter().map(Coder::new).collect();
         let labels = match target {
             Some(Target::Classes { labels, .. }) => labels.as_slice(),
@@ -129,6 +143,8 @@ impl<'a> Rows<'a> {
             labels,
             classes: labels.iter().map(String::as_str).zip(0..).collect(),
             targets,
+            weighing,
+            weights: Vec::new(),
             good: Vec::new(),
         }
     }
@@ -151,9 +167,16 @@ impl<'a> Rows<'a> {
             coder.encode(*cell, to).map_err(|why| (Some(i), why))?;
             rest = after;
         }
+        let place = self.coders.len();
+        let cell = |place: usize| cells.get(place).copied().unwrap_or(Cell::Missing);
+        let own = match self.weighing {
+            Some(RowWeights { column: Some(_), .. }) => {
+                weight_of(cell(place + 1)).map_err(|why| (Some(place + 1), why))?
+            }
+            _ => 1.0,
+        };
         // Last, because it is what is left behind.
-        let cell = cells.last().copied().unwrap_or(Cell::Missing);
-        let place = Some(self.coders.len());
+        let (cell, place, mut class_of_row) = (cell(place), Some(place), None);
         match &mut self.targets {
             Targets::Absent => {}
             Targets::Values { of, .. } => of.push(value_of(cell).map_err(|why| (place, why))?),
@@ -162,9 +185,11 @@ impl<'a> Rows<'a> {
                 let class = self.classes.get(label.as_ref()).ok_or_else(|| {
                     (place, Wrong::NotClass { found: label.into_owned(), known: self.labels.to_vec() })
                 });
-                of.push(*class?);
+                class_of_row = Some(*class?);
+                of.extend(class_of_row);
             }
         }
+        self.weights.extend(self.weighing.map(|weights| weights.of(own, class_of_row)));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lockstep_core::run::spec::Loss;
 use serde::{Deserialize, Serialize};
 
-use crate::Feature;
+use crate::{Feature, RowWeights};
 
 /// From what a file holds to what a model sees, and back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Encoder {
     pub inputs: Inputs,
     /// What comes out.
     pub target: Target,
+    /// What rows count for in a loss; none: 1 each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<RowWeights>,
 }
 
 /// What goes into a model.
@@ -77,6 +80,9 @@ pub enum Bad {
     /// Fewer than two classes, or one twice.
     #[error("the encoder's classes are not two or more different ones")]
     Classes,
+    /// Weights of other classes, or below 0.
+    #[error("the encoder's weights of classes are not one for each")]
+    Weights,
 }
 
 impl Encoder {
@@ -112,6 +118,11 @@ impl Encoder {
         }
     }
 
+    /// The column of the rows' own weights.
+    pub fn weight_column(&self) -> Option<&str> {
+        self.weights.as_ref()?.column.as_deref()
+    }
+
     fn check(&self) -> Result<(), Bad> {
         let mut seen = BTreeSet::from([self.target.column()]);
         let mut once = |column| {
@@ -131,6 +142,12 @@ impl Encoder {
         let width = self.sample().iter().try_fold(1usize, |all, size| all.checked_mul(*size));
         if width.is_none_or(|width| width == 0) {
             return Err(Bad::NoInputs);
+        }
+        if let Some(column) = self.weight_column() {
+            once(column)?;
+        }
+        if self.weights.as_ref().is_some_and(|weights| !weights.is_sound(self.labels().map(<[_]>::len))) {
+            return Err(Bad::Weights);
         }
         match self.labels() {
             Some(labels)
@@ -187,6 +204,7 @@ mod tests {
                 Feature::standardized("b", -1e-300, 5e300),
             ]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes \"é\"".into()] },
+            weights: None,
         }
     }
 
@@ -195,8 +213,11 @@ mod tests {
         let bytes = Encoder {
             inputs: Inputs::Bytes { column: "image".into(), sample: vec![28, 28] },
             target: Target::Values { column: "label".into() },
+            weights: None,
         };
-        for encoder in [encoder(), bytes] {
+        let weights = RowWeights { column: Some("w".into()), classes: Some(vec![1.0 / 3.0, 2.0]) };
+        let weighted = Encoder { weights: Some(weights), ..encoder() };
+        for encoder in [encoder(), bytes, weighted] {
             assert_eq!(Encoder::from_json(&encoder.to_json()), Ok(encoder));
         }
     }
@@ -213,6 +234,11 @@ mod tests {
         assert_eq!(error("\"b\"", "\"y\""), "the encoder names the column \"y\" twice");
         assert_eq!(error("5e+300", "0.0"), "the encoder cannot encode the column \"b\"");
         assert_eq!(error("\"no\",", ""), "the encoder's classes are not two or more different ones");
+        for (column, classes) in [(Some("a"), None), (None, Some(vec![1.0])), (None, Some(vec![1.0, -1.0]))] {
+            let weights = RowWeights { column: column.map(Into::into), classes };
+            let encoder = Encoder { weights: Some(weights), ..encoder() };
+            assert!(Encoder::from_json(&encoder.to_json()).is_err());
+        }
         let none = Encoder { inputs: Inputs::Columns(Vec::new()), ..encoder() };
         assert_eq!(Encoder::from_json(&none.to_json()), Err(Bad::NoInputs));
     }

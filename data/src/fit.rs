@@ -1,28 +1,35 @@
 //! Fitting an encoder: a pass over the training rows that tells what undeclared columns are, and one that
 //! measures them all.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use lockstep_core::nearest;
-use lockstep_core::run::spec::{Column as Meant, Data, Loss};
+use lockstep_core::run::spec::{Column as Meant, Data};
 
 use crate::coder::number_of;
 use crate::encoder::{Wanted, order};
 use crate::fitter::Fitter;
 use crate::pass::Pass;
-use crate::{Block, Cell, DataError, Dataset, Encoder, Feature, Inputs, Kind, Profile, Target, Wrong};
+use crate::weigh::weight_of;
+use crate::{
+    Block, Cell, DataError, Dataset, Encoder, Feature, Goal, Inputs, Kind, Profile, RowWeights, Target, Wrong,
+};
 
 /// Fits an encoder on the rows of a pass. Without a target, it is the column `label`; without features,
-/// they are all other columns that are not ignored. Also gives the number of good rows.
+/// they are all other columns that are not ignored and not the weight. Also gives the number of
+/// good rows.
 ///
 /// # Errors
 /// A column is missing, a row is bad and not skipped, or the classes are not what the loss wants.
-pub(crate) fn fit(pass: Pass<'_>, run: &Data, loss: Loss) -> Result<(Encoder, u64), DataError> {
+pub(crate) fn fit(pass: Pass<'_>, run: &Data, goal: Goal<'_>) -> Result<(Encoder, u64), DataError> {
     let data = pass.data;
     let target = find(data, run.target.as_deref().unwrap_or("label"))?;
+    let weight = run.weight.as_deref().map(|name| find(data, name)).transpose()?;
     let inputs = match &run.features {
         Some(names) => names.iter().map(|name| find(data, name)).collect::<Result<Vec<_>, _>>()?,
-        None => (0..data.columns().len()).filter(|column| *column != target).collect(),
+        None => {
+            (0..data.columns().len()).filter(|column| *column != target && Some(*column) != weight).collect()
+        }
     };
     for name in run.columns.keys() {
         let column = find(data, name)?;
@@ -35,17 +42,20 @@ pub(crate) fn fit(pass: Pass<'_>, run: &Data, loss: Loss) -> Result<(Encoder, u6
     if bytes.is_none() && fitters.is_empty() {
         return Err(DataError::whole(data.file(), Wrong::NoFeatures));
     }
-    let mut target_fitter = TargetFitter::new(Wanted::by(loss));
+    let mut target_fitter = TargetFitter::new(Wanted::by(goal.loss));
     let columns: Vec<usize> =
-        fitters.iter().map(|(column, _)| *column).chain(std::iter::once(target)).collect();
+        fitters.iter().map(|(column, _)| *column).chain(std::iter::once(target)).chain(weight).collect();
     let mut rows = 0u64;
     let skipped = pass.each(&columns, |row, cells| {
         for (i, ((_, fitter), cell)) in fitters.iter_mut().zip(cells).enumerate() {
             fitter.read(*cell).map_err(|why| (Some(i), why))?;
         }
-        target_fitter
-            .add(cells.last().copied().unwrap_or(Cell::Missing))
-            .map_err(|why| (Some(cells.len() - 1), why))?;
+        let mut rest = (fitters.len()..).zip(cells.iter().skip(fitters.len()));
+        let (place, cell) = rest.next().unwrap_or((0, &Cell::Missing));
+        if let Some((place, cell)) = rest.next() {
+            weight_of(*cell).map_err(|why| (Some(place), why))?;
+        }
+        target_fitter.add(*cell).map_err(|why| (Some(place), why))?;
         fitters.iter_mut().for_each(|(_, fitter)| fitter.count(row));
         rows += 1;
         Ok(())
@@ -63,9 +73,13 @@ pub(crate) fn fit(pass: Pass<'_>, run: &Data, loss: Loss) -> Result<(Encoder, u6
         None => Inputs::Columns(features.collect::<Result<_, _>>()?),
     };
     let target = name(data, target);
+    let counts = target_fitter.counts.clone();
     let found = target_fitter.finish(&target);
-    let target = found.map_err(|why| DataError::column(data.file(), target, why))?;
-    Ok((Encoder { inputs, target }, rows))
+    let wrong = |why| DataError::column(data.file(), &target, why);
+    let found = found.map_err(wrong)?;
+    let labels = if let Target::Classes { labels, .. } = &found { labels.as_slice() } else { &[] };
+    let weights = RowWeights::fit(run.weight.clone(), goal.class_weights, labels, &counts).map_err(wrong)?;
+    Ok((Encoder { inputs, target: found, weights }, rows))
 }
 
 /// A column's number.
@@ -138,12 +152,13 @@ fn fitters(pass: Pass<'_>, run: &Data, inputs: &[usize]) -> Result<Vec<(usize, F
 /// What the target's values are over the training rows.
 struct TargetFitter {
     wanted: Wanted,
-    labels: BTreeSet<String>,
+    /// Rows of each label.
+    counts: BTreeMap<String, u64>,
 }
 
 impl TargetFitter {
     fn new(wanted: Wanted) -> Self {
-        Self { wanted, labels: BTreeSet::new() }
+        Self { wanted, counts: BTreeMap::new() }
     }
 
     fn add(&mut self, cell: Cell<'_>) -> Result<(), Wrong> {
@@ -154,8 +169,9 @@ impl TargetFitter {
             return Err(Wrong::NoLabel);
         }
         let label = cell.spelled();
-        if !self.labels.contains(label.as_ref()) {
-            self.labels.insert(label.into_owned());
+        match self.counts.get_mut(label.as_ref()) {
+            Some(count) => *count += 1,
+            None => drop(self.counts.insert(label.into_owned(), 1)),
         }
         Ok(())
     }
@@ -165,7 +181,7 @@ impl TargetFitter {
         if self.wanted == Wanted::Values {
             return Ok(Target::Values { column });
         }
-        let labels = order(self.labels);
+        let labels = order(self.counts.into_keys().collect());
         match (labels.as_slice(), self.wanted) {
             ([only], _) => Err(Wrong::OneClass(only.clone())),
             (_, Wanted::TwoClasses(loss)) if labels.len() != 2 => {

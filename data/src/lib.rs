@@ -32,6 +32,7 @@ mod table;
 mod tests;
 mod time;
 mod values;
+mod weigh;
 
 pub use cache_folder::cache_folder;
 pub use dataset::{Block, Column, Dataset};
@@ -46,3 +47,4 @@ pub use part::{PartError, Receiver};
 pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Rows, RowsError, Source};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};
+pub use weigh::{Goal, RowWeights};

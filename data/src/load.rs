@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lockstep_core::epoch::Arrangement;
-use lockstep_core::run::spec::{Data, Loss, Validation};
+use lockstep_core::run::spec::{Data, Validation};
 use serde::{Deserialize, Serialize};
 
 use crate::fit::fit;
 use crate::pass::Pass;
 use crate::rows::{Files, list, whole};
 use crate::{
-    BlockCache, Blocks, Catalog, Changed, DataError, Dataset, Encoder, Held, Listing, Rows, TargetUse, Wrong,
-    open,
+    BlockCache, Blocks, Catalog, Changed, DataError, Dataset, Encoder, Goal, Held, Listing, Rows, TargetUse,
+    Wrong, open,
 };
 
 /// A run's data.
@@ -40,7 +40,7 @@ pub struct Skipped {
 ///
 /// # Errors
 /// The first thing that is wrong with the data, or with what the run file says of it.
-pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared, DataError> {
+pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepared, DataError> {
     let train: Arc<dyn Dataset> = open(&data.train, &data.reading, base)?.into();
     let (trained, out) = held(data, seed);
     if let (Validation::Fraction(share), Some(out)) = (&data.validation, out) {
@@ -51,7 +51,7 @@ pub fn load(data: &Data, loss: Loss, seed: u64, base: &Path) -> Result<Prepared,
         }
     }
     let wanted = |row| trained.has(row);
-    let (encoder, rows) = fit(pass(&*train, data, &wanted), data, loss)?;
+    let (encoder, rows) = fit(pass(&*train, data, &wanted), data, goal)?;
     let maker = Maker { data, encoder: Arc::new(encoder), cache: BlockCache::of_user().map(Arc::new) };
     let validation = match (&data.validation, out) {
         (Validation::Source(source), _) => {

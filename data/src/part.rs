@@ -1,19 +1,20 @@
 //! Rows on their way from the coordinator to a worker.
 //!
 //! ```text
-//! first row u64 | rows u64 | features, row-major, f32 or u8 | targets, u32 or f32      little-endian
+//! first row u64 | rows u64 | features, row-major, f32 or u8 | targets, u32 or f32 | weights, f32      little-endian
 //! ```
 //!
-//! Types and widths are the [`Shape`]'s, which both sides have; parts come in order, from row 0.
+//! Weights are there if the rows have any. Types and widths are the [`Shape`]'s, which both sides have; parts come in order, from row 0.
 
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 
+use crate::table::is_weight;
 use crate::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets};
 
 /// Why a part is refused, or rows are no table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PartError {
     /// The shape has no features, no target values, no classes, or sizes that overflow.
     #[error("the announced shape is impossible")]
@@ -58,6 +59,9 @@ pub enum PartError {
         /// Classes of the shape.
         count: u32,
     },
+    /// A weight below 0, NaN or infinite.
+    #[error("a row's weight is {0}")]
+    Weight(f32),
     /// NaN or infinite.
     #[error("a value is not finite")]
     NotFinite,
@@ -101,6 +105,10 @@ impl Table {
             }
             Targets::Absent => {}
         }
+        if let Some(weights) = self.weights() {
+            let weights = of(1).and_then(|range| weights.get(range)).ok_or_else(outside)?;
+            put(&mut bytes, weights, |weight| weight.to_le_bytes());
+        }
         Ok(bytes)
     }
 
@@ -127,6 +135,7 @@ pub struct Receiver {
     rows: u64,
     features: Features,
     targets: Targets,
+    weights: Vec<f32>,
 }
 
 impl Receiver {
@@ -148,7 +157,7 @@ impl Receiver {
             TargetType::Values(width) => Targets::Values { width, of: Vec::new() },
             TargetType::Absent => Targets::Absent,
         };
-        Ok(Self { shape, width, rows: 0, features, targets })
+        Ok(Self { shape, width, rows: 0, features, targets, weights: Vec::new() })
     }
 
     /// Rows that have come; the next part starts there.
@@ -172,8 +181,14 @@ impl Receiver {
         if rows == 0 || rows > missing {
             return Err(PartError::Rows { found: rows, missing });
         }
-        let (features, targets) = self.split(rows, body)?;
+        let [features, targets, weights] = self.split(rows, body)?;
         check(&self.features, &self.targets, features, targets)?;
+        let weight = |word: &[u8; 4]| f32::from_le_bytes(*word);
+        if let Some(bad) = words(weights).iter().map(weight).find(|weight| !is_weight(*weight)) {
+            return Err(PartError::Weight(bad));
+        }
+        // What can fail for want of memory comes first.
+        self.weights.try_reserve(weights.len() / 4).map_err(|_| PartError::Memory)?;
         match &mut self.features {
             Features::F32(all) => take(all, features, f32::from_le_bytes)?,
             Features::U8(all) => {
@@ -190,6 +205,7 @@ impl Receiver {
             self.cut_features();
             return Err(error);
         }
+        take(&mut self.weights, weights, f32::from_le_bytes)?;
         self.rows += rows;
         Ok(())
     }
@@ -203,10 +219,13 @@ impl Receiver {
         if missing > 0 {
             return Err(PartError::Missing(missing));
         }
-        Table::new(self.shape.sample, self.features, self.targets).ok_or(PartError::Shape)
+        let table = Table::new(self.shape.sample, self.features, self.targets);
+        let weighted = table
+            .and_then(|table| if self.shape.weights { table.weighted(self.weights) } else { Some(table) });
+        weighted.ok_or(PartError::Shape)
     }
 
-    fn split<'a>(&self, rows: u64, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), PartError> {
+    fn split<'a>(&self, rows: u64, body: &'a [u8]) -> Result<[&'a [u8]; 3], PartError> {
         let feature_bytes = match self.features {
             Features::F32(_) => self.width.checked_mul(4),
             Features::U8(_) => Some(self.width),
@@ -218,9 +237,13 @@ impl Receiver {
         };
         let times = |bytes: Option<usize>| bytes?.checked_mul(usize::try_from(rows).ok()?);
         let (features, targets) = times(feature_bytes).zip(times(target_bytes)).ok_or(PartError::Shape)?;
-        let expected = features.checked_add(targets).ok_or(PartError::Shape)?;
-        match body.split_at_checked(features) {
-            Some(split) if body.len() == expected => Ok(split),
+        let weights = times(Some(if self.shape.weights { 4 } else { 0 })).ok_or(PartError::Shape)?;
+        let both = features.checked_add(targets).ok_or(PartError::Shape)?;
+        let expected = both.checked_add(weights).ok_or(PartError::Shape)?;
+        match body.split_at_checked(both).zip(body.split_at_checked(features)) {
+            Some(((_, weights), (features, rest))) if body.len() == expected => {
+                Ok([features, rest.get(..targets).unwrap_or_default(), weights])
+            }
             _ => Err(PartError::Length { rows, found: body.len() as u64, expected: expected as u64 }),
         }
     }
@@ -279,7 +302,7 @@ mod tests {
     const HEADER: usize = 16;
 
     fn tables() -> impl Strategy<Value = Table> {
-        (0usize..40, 1usize..5, any::<[bool; 2]>()).prop_map(|(rows, width, [bytes, classes])| {
+        (0usize..40, 1usize..5, any::<[bool; 3]>()).prop_map(|(rows, width, [bytes, classes, weighted])| {
             let number = |i: usize| (i * 7919 % 1009) as f32 / 8.0;
             let features = if bytes {
                 Features::U8((0..rows * width).map(|i| (i * 31) as u8).collect())
@@ -291,7 +314,9 @@ mod tests {
             } else {
                 Targets::Values { width: 2, of: (0..rows * 2).map(number).collect() }
             };
-            Table::new(vec![width], features, targets).unwrap()
+            let table = Table::new(vec![width], features, targets).unwrap();
+            let weights = (0..rows).map(number).collect();
+            if weighted { table.weighted(weights).unwrap() } else { table }
         })
     }
 
@@ -349,6 +374,17 @@ mod tests {
         assert_eq!(
             refused(&|part| part[HEADER..HEADER + 4].copy_from_slice(&f32::NAN.to_le_bytes())),
             "a value is not finite"
+        );
+        let mut weights = table.clone().weighted(vec![0.5, 3.0]).unwrap().part(0..2).unwrap();
+        let weighted = Shape { weights: true, ..table.shape() };
+        assert_eq!(
+            Receiver::new(weighted.clone()).unwrap().append(&good).unwrap_err().to_string(),
+            "a part of 2 rows has 16 bytes, expected 24"
+        );
+        weights[HEADER + 19] |= 128;
+        assert_eq!(
+            Receiver::new(weighted).unwrap().append(&weights).unwrap_err().to_string(),
+            "a row's weight is -0.5"
         );
         let mut half = Receiver::new(table.shape()).unwrap();
         half.append(&table.part(0..1).unwrap()).unwrap();

@@ -14,6 +14,9 @@ pub struct Shape {
     pub features: FeatureType,
     /// What targets are.
     pub targets: TargetType,
+    /// Whether rows have weights; if not, each weighs 1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub weights: bool,
 }
 
 impl Shape {
@@ -113,7 +116,7 @@ pub enum GatherError {
     /// A place for another number of values, or for targets of another kind.
     #[error("the place for {what} has another size or kind than the rows")]
     Place {
-        /// `features` or `targets`.
+        /// `features`, `targets` or `weights`.
         what: &'static str,
     },
 }
@@ -126,6 +129,7 @@ pub struct Table {
     sample: Vec<usize>,
     features: Features,
     targets: Targets,
+    weights: Option<Vec<f32>>,
 }
 
 impl Table {
@@ -143,7 +147,13 @@ impl Table {
             Targets::Values { width, of } => *width > 0 && rows.checked_mul(*width) == Some(of.len()),
             Targets::Absent => true,
         };
-        agree.then_some(Self { rows: rows as u64, width, sample, features, targets })
+        agree.then_some(Self { rows: rows as u64, width, sample, features, targets, weights: None })
+    }
+
+    /// With a weight a row. `None` if there is not one for every row, or one that [`is_weight`] refuses.
+    pub fn weighted(self, weights: Vec<f32>) -> Option<Self> {
+        let fit = weights.len() as u64 == self.rows && weights.iter().copied().all(is_weight);
+        fit.then_some(Self { weights: Some(weights), ..self })
     }
 
     /// How many rows.
@@ -166,6 +176,11 @@ impl Table {
         &self.targets
     }
 
+    /// The weight of each row, if they have any.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
     /// What the table is, without its rows.
     pub fn shape(&self) -> Shape {
         let features = match self.features {
@@ -177,7 +192,13 @@ impl Table {
             Targets::Values { width, .. } => TargetType::Values(width),
             Targets::Absent => TargetType::Absent,
         };
-        Shape { rows: self.rows, sample: self.sample.clone(), features, targets }
+        Shape {
+            rows: self.rows,
+            sample: self.sample.clone(),
+            features,
+            targets,
+            weights: self.weights.is_some(),
+        }
     }
 
     /// Copies rows, in the order given, as the model sees them: `x` is \[rows, width\], row-major.
@@ -203,12 +224,30 @@ impl Table {
         .map_err(|error| self.explain(error, "targets"))
     }
 
+    /// Copies the weights of rows, in the order given; empties `to` if rows have none.
+    ///
+    /// # Errors
+    /// A row that is not there. What was written is unspecified.
+    pub fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), GatherError> {
+        let Some(weights) = &self.weights else {
+            to.clear();
+            return Ok(());
+        };
+        to.resize(rows.len(), 0.0);
+        each_row(rows, weights, to, 1, copy).map_err(|error| self.explain(error, "weights"))
+    }
+
     fn explain(&self, missed: Missed, what: &'static str) -> GatherError {
         match missed {
             Missed::Row(row) => GatherError::NoRow { row, rows: self.rows },
             Missed::Place => GatherError::Place { what },
         }
     }
+}
+
+/// Whether a row may weigh so much: finite, and not below 0.
+pub(crate) fn is_weight(weight: f32) -> bool {
+    weight.is_finite() && weight >= 0.0
 }
 
 impl Features {
@@ -275,6 +314,23 @@ mod tests {
         assert_eq!(x, [2.0, 2.5, 0.0, 0.5, 2.0, 2.5]);
         assert_eq!(classes, [1, 2, 1]);
         table.gather(&[], &mut [], TargetsMut::Ignored).unwrap();
+    }
+
+    #[test]
+    fn rows_may_have_weights() {
+        let plain = table(Features::U8(vec![0; 6]));
+        assert!(plain.clone().weighted(vec![1.0, 2.0]).is_none());
+        for bad in [-1.0, f32::NAN, f32::INFINITY] {
+            assert!(plain.clone().weighted(vec![1.0, bad, 0.0]).is_none());
+        }
+        let table = plain.clone().weighted(vec![0.5, 2.0, 0.0]).unwrap();
+        assert_ne!(table.shape(), plain.shape());
+        let mut weights = vec![9.0; 7];
+        table.gather_weights(&[1, 0, 1], &mut weights).unwrap();
+        assert_eq!(weights, [2.0, 0.5, 2.0]);
+        assert!(table.gather_weights(&[3], &mut weights).is_err());
+        plain.gather_weights(&[1], &mut weights).unwrap();
+        assert!(weights.is_empty());
     }
 
     #[test]

@@ -118,7 +118,13 @@ impl Task {
 
 /// An empty microbatch, to be loaded.
 pub fn empty() -> Microbatch<f32> {
-    Microbatch { shard: 0, rows: 0, values: Vec::new(), labels: Labels::Classes(Vec::new()) }
+    Microbatch {
+        shard: 0,
+        rows: 0,
+        values: Vec::new(),
+        labels: Labels::Classes(Vec::new()),
+        weights: Vec::new(),
+    }
 }
 
 fn gather(
@@ -149,5 +155,6 @@ fn gather(
         }
     };
     from.gather(rows, &mut microbatch.values, targets)?;
+    from.gather_weights(rows, &mut microbatch.weights)?;
     Ok(())
 }

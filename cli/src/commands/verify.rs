@@ -78,7 +78,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Rows and model, if they are those that the run began with.
 fn inputs(record: &mut Record, base: &Path) -> Result<Option<(Datasets, Model)>, Failure> {
     let run = &record.run;
-    let rows = lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows =
+        lockstep_data::load(&run.data, lockstep_data::Goal::of(run), run.seed, base).map_err(Failure::bad)?;
     let rows = Datasets::new(rows);
     let found = assemble::inputs(run, &rows.catalog);
     let train = file(&run.data.train, base);

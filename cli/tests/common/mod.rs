@@ -18,7 +18,7 @@ use lockstep_core::local::Local;
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Workspace};
 use lockstep_core::run::parse;
-use lockstep_data::{Rows, TargetType, TargetsMut, load};
+use lockstep_data::{Goal, Rows, TargetType, TargetsMut, load};
 
 /// A finished run.
 pub struct Trained {
@@ -46,7 +46,7 @@ impl Trained {
     /// Trains a run file whose data lie in `base`.
     pub fn new(text: &str, sets: &[&str], base: &Path) -> Self {
         let run = parse(text, &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let data = load(&run.data, run.model.loss, run.seed, base).unwrap();
+        let data = load(&run.data, Goal::of(&run), run.seed, base).unwrap();
         let encoder = &data.catalog.encoder;
         let model = Model::new(&run.model, &encoder.sample(), target_of(encoder)).unwrap();
         let arrangement = Arrangement::Rows(data.train.rows());
@@ -118,7 +118,9 @@ fn gathered(table: &Rows, shard: u32, rows: &[u64]) -> Microbatch<f32> {
         Labels::Values(values) => TargetsMut::Values(values),
     };
     table.gather(rows, &mut values, targets).unwrap();
-    Microbatch { shard, rows: rows.len(), values, labels }
+    let mut weights = Vec::new();
+    table.gather_weights(rows, &mut weights).unwrap();
+    Microbatch { shard, rows: rows.len(), values, labels, weights }
 }
 
 /// Runs the command; exit code, stdout, stderr.

@@ -84,7 +84,7 @@ impl Machine {
             step,
             total_steps: self.config.total_steps,
             epoch,
-            loss: committed.summary.loss / committed.summary.weight,
+            loss: committed.summary.mean_loss(),
             lr: committed.lr,
             norm: committed.norm,
             rows: committed.summary.rows,

@@ -4,6 +4,8 @@ use crate::random::{Purpose, stream};
 use crate::run::spec::{self, Activation, Init, Layer, Loss};
 use crate::statistics;
 
+mod weights;
+
 const SHARDS: u32 = 6;
 
 fn model(loss: Loss, target: Target) -> Model {
@@ -61,7 +63,7 @@ fn pictures(target: usize) -> Model {
     Model::new(&spec, &[1, 3, 4], Target::Classes(target)).unwrap()
 }
 
-/// Shard s has s + 1 rows, but the third none.
+/// Shard s has s + 1 rows, but the third none; those of the last three have weights, some of 0.
 fn microbatches<T: Float>(model: &Model, classes: bool) -> Vec<Microbatch<T>> {
     let mut random = stream(5, Purpose::Fingerprint, 0, 0, 0);
     (0..SHARDS)
@@ -74,7 +76,9 @@ fn microbatches<T: Float>(model: &Model, classes: bool) -> Vec<Microbatch<T>> {
             } else {
                 Labels::Values(some(rows * model.outputs()))
             };
-            Microbatch { shard, rows, values, labels }
+            let weight = |row: usize| T::from_f64(0.75 * (row % 3) as f64);
+            let weights = if shard < 3 { Vec::new() } else { (0..rows).map(weight).collect() };
+            Microbatch { shard, rows, values, labels, weights }
         })
         .collect()
 }

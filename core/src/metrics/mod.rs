@@ -30,7 +30,7 @@ pub struct Sums {
     /// Σ of the rows' weights, 1 each unless given.
     #[serde(deserialize_with = "number_or_null")]
     pub weight: f64,
-    /// Σ weight · loss
+    /// Σ weight · loss; everything else counts rows as they are.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Rows whose class was predicted.

@@ -104,7 +104,13 @@ fn logits_and_gradient_are_those_of_pytorch() {
     let parameters = pattern(model.layout().len(), 31);
     let labels = Labels::Classes(vec![2, 0]);
     let mut workspace = Workspace::new(&model);
-    workspace.load(&mut Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels });
+    workspace.load(&mut Microbatch {
+        shard: 0,
+        rows: 2,
+        values: pattern(96, 53),
+        labels,
+        weights: Vec::new(),
+    });
     let weights = Flat::new(&model, &parameters);
     workspace.forward(&model, &weights, None);
     close(
@@ -203,7 +209,7 @@ fn batch_norm_is_that_of_pytorch() {
     parameters[..trained].copy_from_slice(&pattern(trained, 31));
     let mut workspace = Workspace::new(&model);
     let labels = Labels::Classes(vec![2, 0]);
-    let batch = Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels };
+    let batch = Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels, weights: Vec::new() };
     workspace.load(&mut batch.clone());
     workspace.forward(&model, &Flat::new(&model, &parameters), Some(Batch { seed: 0, step: 0, shard: 0 }));
     close(

@@ -18,7 +18,7 @@ pub mod transpose;
 pub mod window;
 
 #[cfg(test)]
-mod check;
+pub(crate) mod check;
 
 /// So many values of a vector that only grows: what lies there is of no meaning, and whoever asks for the
 /// room overwrites it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::data::Taken;
 use super::field::{Field, Section};
 use super::problem::Problem;
 use super::spec::{Column, Fill, Part, Scale};
@@ -19,16 +20,14 @@ pub(super) const PARTS: [(&str, Part); 4] =
 
 const KINDS: [&str; 5] = ["numeric", "categorical", "boolean", "date_time", "ignore"];
 
-pub(super) fn read(field: &Field, target: Option<&str>) -> Result<BTreeMap<String, Column>, Problem> {
+pub(super) fn read(field: &Field, taken: Taken<'_>) -> Result<BTreeMap<String, Column>, Problem> {
     let Value::Table(keys) = &field.typed.value else {
         return Err(field.unexpected("a table of columns, such as { age = \"numeric\" }"));
     };
     let mut columns = BTreeMap::new();
     for (name, typed) in keys {
         let field = Field { key: format!("{}.{name}", field.key), typed: typed.clone() };
-        if Some(name.as_str()) == target {
-            return Err(field.unexpected("a column other than the target"));
-        }
+        taken.check(&field, name)?;
         columns.insert(name.clone(), column(&field)?);
     }
     Ok(columns)
@@ -146,6 +145,9 @@ mod tests {
         let reading = Reading { format: Some(Format::Tsv), header: false, missing_values: vec!["?".into()] };
         assert_eq!((&run.data.reading, run.data.on_bad_row), (&reading, OnBadRow::Skip));
         assert_eq!(parse(&to_toml(&run), &[]).unwrap(), run);
+        let weighted = with(&["data.weight=w"]).unwrap();
+        assert_eq!(weighted.data.weight.as_deref(), Some("w"));
+        assert!(to_toml(&weighted).contains("\nweight = \"w\"\n"));
         let error = |text: &str| with(&[text]).unwrap_err().to_string();
         assert_eq!(
             error("data.columns.a=numerical"),

@@ -144,6 +144,7 @@ fn datas() -> impl Strategy<Value = Data> {
                 train,
                 validation,
                 target: table.then(|| "the\ttarget\"".into()),
+                weight: (table && reading.header).then(|| "the weight".into()),
                 features: features.filter(|_| table).map(|set| set.into_iter().collect()),
                 columns: if table { columns } else { Default::default() },
                 on_bad_row: if reading.header { OnBadRow::Stop } else { OnBadRow::Skip },
@@ -155,6 +156,11 @@ fn datas() -> impl Strategy<Value = Data> {
     )
 }
 
+fn class_weights() -> impl Strategy<Value = Option<ClassWeights>> {
+    let of = proptest::collection::btree_map(any::<String>(), 0.0..1e6, 1..4);
+    proptest::option::of(prop_oneof![Just(ClassWeights::Balanced), of.prop_map(ClassWeights::Of)])
+}
+
 fn runs() -> impl Strategy<Value = Run> {
     let train = (
         1u64..,
@@ -164,10 +170,19 @@ fn runs() -> impl Strategy<Value = Run> {
         proptest::option::of(1e-9..1e9),
         proptest::option::of(1u64..),
         proptest::option::of((1u64.., metrics(), 0.0..9.0)),
-        any::<bool>(),
+        (any::<bool>(), class_weights()),
     )
         .prop_map(
-            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping, skip)| {
+            |(
+                epochs,
+                batch_size,
+                optimizer,
+                schedule,
+                clip_norm,
+                evaluate_every,
+                early_stopping,
+                (skip, class_weights),
+            )| {
                 let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
                     patience,
                     metric,
@@ -182,6 +197,7 @@ fn runs() -> impl Strategy<Value = Run> {
                     clip_norm,
                     evaluate_every,
                     early_stopping,
+                    class_weights,
                     on_nonfinite,
                 }
             },
@@ -205,6 +221,9 @@ fn runs() -> impl Strategy<Value = Run> {
         });
     ("[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,99}", any::<u64>(), datas(), model, train, cluster, checkpoint).prop_map(
         |(name, seed, data, model, mut train, cluster, mut checkpoint)| {
+            if !model.loss.takes_classes() {
+                train.class_weights = None;
+            }
             if data.validation == Validation::None {
                 (train.early_stopping, checkpoint.best) = (None, None);
             }

@@ -85,6 +85,10 @@ impl Blocks {
         self.inner.gather(rows, x, targets)
     }
 
+    pub(super) fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), RowsError> {
+        self.inner.gather_weights(rows, to)
+    }
+
     pub(super) fn part(&self, rows: Range<u64>) -> Result<Vec<u8>, RowsError> {
         let (index, start) = self.inner.find(rows.start)?;
         Ok(self.inner.block(index)?.part(rows.start - start..rows.end.saturating_sub(start))?)
@@ -165,9 +169,34 @@ impl Inner {
             TargetType::Values(width) => width,
             _ => 1,
         };
+        let mut places = x.chunks_exact_mut(self.width);
+        self.each(rows, |i, table, row| {
+            table.gather(&[row], places.next().unwrap_or_default(), targets.row(i, width))
+        })
+    }
+
+    fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), RowsError> {
+        to.clear();
+        if !self.listing.shape.weights {
+            return Ok(());
+        }
+        let mut one = Vec::with_capacity(1);
+        self.each(rows, |_, table, row| {
+            table.gather_weights(&[row], &mut one)?;
+            to.extend_from_slice(&one);
+            Ok(())
+        })
+    }
+
+    /// Calls `take` with each row's number, block, and place in it.
+    fn each(
+        &self,
+        rows: &[u64],
+        mut take: impl FnMut(usize, &Table, u64) -> Result<(), GatherError>,
+    ) -> Result<(), RowsError> {
         // A step's rows lie in few blocks, and follow each other in any order.
         let mut here: Vec<(Range<u64>, Arc<Table>)> = Vec::new();
-        for (i, (row, x)) in rows.iter().zip(x.chunks_exact_mut(self.width)).enumerate() {
+        for (i, row) in rows.iter().enumerate() {
             let known = here.iter().position(|(range, _)| range.contains(row));
             let place = match known {
                 Some(place) => place,
@@ -179,7 +208,7 @@ impl Inner {
                 }
             };
             let Some((range, table)) = here.get(place) else { continue };
-            table.gather(&[row - range.start], x, targets.row(i, width))?;
+            take(i, table, row - range.start)?;
         }
         Ok(())
     }

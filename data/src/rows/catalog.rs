@@ -95,8 +95,8 @@ impl Listing {
     /// The first difference between what a run began with and what is there now.
     pub fn changed(&self, now: &Self) -> Option<Changed> {
         let (stored, found) = (&self.shape, &now.shape);
-        if (&stored.sample, stored.features, stored.targets) != (&found.sample, found.features, found.targets)
-        {
+        let kind = |shape: &Shape| (shape.features, shape.targets, shape.weights);
+        if stored.sample != found.sample || kind(stored) != kind(found) {
             return Some(Changed::Shape { stored: stored.sample.clone(), found: found.sample.clone() });
         }
         let differs = |(a, b): &(&Entry, &Entry)| (a.rows, a.digest) != (b.rows, b.digest);

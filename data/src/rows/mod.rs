@@ -99,6 +99,17 @@ impl Rows {
         }
     }
 
+    /// As [`Table::gather_weights`].
+    ///
+    /// # Errors
+    /// As [`Rows::gather`].
+    pub fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), RowsError> {
+        match self {
+            Self::Whole(table) => Ok(table.gather_weights(rows, to)?),
+            Self::Blocks(blocks) => blocks.gather_weights(rows, to),
+        }
+    }
+
     /// Asks for blocks that will be needed soon, as far as there is room for them.
     pub fn ahead(&self, blocks: impl IntoIterator<Item = u64>) {
         if let Self::Blocks(all) = self {

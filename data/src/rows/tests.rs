@@ -9,7 +9,7 @@ use lockstep_core::run::spec::{Data, Loss, Validation};
 use super::catalog::BlockDigest;
 use super::{BlockCache, Blocks, Catalog, Entry, Rows, Source};
 use crate::tests::{Folder, table};
-use crate::{Block, Features, Prepared, Table, TargetsMut, load};
+use crate::{Block, Features, Goal, Prepared, Table, TargetsMut, load};
 
 /// Rows of five blocks, the last one short.
 const ROWS: u64 = 18_000;
@@ -25,7 +25,7 @@ fn data(in_memory: u64) -> Data {
 }
 
 fn loaded(folder: &Path, in_memory: u64) -> Prepared {
-    load(&data(in_memory), Loss::CrossEntropy, 7, folder).unwrap()
+    load(&data(in_memory), Goal { loss: Loss::CrossEntropy, class_weights: None }, 7, folder).unwrap()
 }
 
 fn gathered(rows: &Rows, which: &[u64]) -> (Vec<f32>, Vec<u32>) {
@@ -157,7 +157,9 @@ fn the_cache_stays_within_its_bounds() {
     let held = || walk(folder.path()).iter().map(|path| path.metadata().unwrap().len()).sum::<u64>();
     let fill = |cache: Option<Arc<BlockCache>>| {
         let (blocks, _) = counted(cache, false);
-        (0..10).for_each(|index| drop(read(&blocks, index * 100).unwrap()));
+        for index in 0..10 {
+            read(&blocks, index * 100).unwrap();
+        }
     };
     fill(open(least));
     assert_eq!(held(), 0, "nothing is written where no room was made");

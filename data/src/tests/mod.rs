@@ -5,6 +5,7 @@ mod csv;
 mod formats;
 mod idx;
 mod runs;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,7 +18,7 @@ use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation
 use tempfile::TempDir;
 
 use crate::{
-    Catalog, Code, DataError, Encoder, Inputs, Number, Rows, Skipped, Table, Taking, TargetUse, load,
+    Catalog, Code, DataError, Encoder, Goal, Inputs, Number, Rows, Skipped, Table, Taking, TargetUse, load,
 };
 
 /// A folder with files in it.
@@ -40,7 +41,7 @@ impl Folder {
     fn load(&self, data: &Data, loss: Loss) -> Result<Prepared, String> {
         // Errors name files as they were looked for; a test knows them by name.
         let folder = format!("{}/", self.path().display());
-        let loaded = load(data, loss, 7, self.path());
+        let loaded = load(data, Goal { loss, class_weights: None }, 7, self.path());
         loaded.map(Prepared::from).map_err(|error| error.to_string().replace(&folder, ""))
     }
 }
@@ -99,6 +100,7 @@ pub(crate) fn table(train: &str, target: &str) -> Data {
         train: file(train),
         validation: Validation::None,
         target: Some(target.into()),
+        weight: None,
         features: None,
         columns: BTreeMap::new(),
         reading: Reading::default(),

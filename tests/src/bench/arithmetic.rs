@@ -44,7 +44,7 @@ pub struct Loaded {
 /// Bad run file or data.
 pub fn load(folder: &Path) -> Result<Loaded> {
     let run = run::parse(&std::fs::read_to_string(folder.join("run.toml"))?, &[])?;
-    let prepared = lockstep_data::load(&run.data, run.model.loss, run.seed, folder)?;
+    let prepared = lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, folder)?;
     let model = assemble::model(&run, &Datasets::new(prepared))?;
     Ok(Loaded { run, model })
 }
@@ -104,7 +104,7 @@ fn microbatch(model: &Model, shard: u32, rows: usize) -> Microbatch<f32> {
     } else {
         Labels::Values((0..rows).map(|row| (row % 2) as f32).collect())
     };
-    Microbatch { shard, rows, values, labels }
+    Microbatch { shard, rows, values, labels, weights: Vec::new() }
 }
 
 /// Core-seconds, from a moment at which all workers begin.

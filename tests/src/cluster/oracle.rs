@@ -26,7 +26,8 @@ impl Oracle {
         let text = std::fs::read_to_string(site.run_file()).unwrap();
         let run = run::parse(&text, &[]).unwrap();
         assert_eq!((blas::kernel(), blas::threads()), (run.cluster.kernel.clone(), 1), "run it by cargo");
-        let rows = lockstep_data::load(&run.data, run.model.loss, run.seed, site.folder()).unwrap();
+        let rows =
+            lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, site.folder()).unwrap();
         let rows = Datasets::new(rows);
         let model = assemble::model(&run, &rows).unwrap();
         let step = assemble::total_steps(&run, &rows);

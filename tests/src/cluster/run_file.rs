@@ -15,6 +15,8 @@ pub struct RunFile {
     pub clip: bool,
     /// `layers`, of which the last gives 10 values.
     pub layers: &'static str,
+    /// Whether rows and classes have weights: those of a pixel, 0 to 16, times balanced ones.
+    pub weights: bool,
     /// `optimizer`
     pub optimizer: &'static str,
     /// `epochs`
@@ -35,6 +37,7 @@ impl Default for RunFile {
             wire: "f32",
             clip: false,
             layers: Self::PLAIN,
+            weights: false,
             optimizer: "{ adamw = { lr = 3e-3 } }",
             epochs: 2,
             every_steps: 200,
@@ -65,6 +68,7 @@ impl RunFile {
             wire,
             clip,
             layers,
+            weights,
             optimizer,
             epochs,
             every_steps,
@@ -72,12 +76,16 @@ impl RunFile {
             min_workers,
         } = self;
         let (train, validation) = (example("digits-train.csv"), Self::validation());
+        let (weight, class_weights) = match weights {
+            true => (", weight = \"pixel_2_4\"", "class_weights = \"balanced\""),
+            false => ("", ""),
+        };
         let clip = if *clip { "clip_norm = 0.5" } else { "" };
         format!(
             r#"
 name = "test"
 seed = 3
-data = {{ train = {train:?}, validation = {validation:?}, target = "label" }}
+data = {{ train = {train:?}, validation = {validation:?}, target = "label"{weight} }}
 
 [model]
 loss = "cross_entropy"
@@ -89,6 +97,7 @@ batch_size = {batch}
 optimizer = {optimizer}
 schedule = {{ cosine = {{ warmup_steps = 5 }} }}
 {clip}
+{class_weights}
 
 [cluster]
 shards = {shards}

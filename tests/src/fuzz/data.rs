@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation};
-use lockstep_data::{Features, Receiver, Rows, Table, Targets};
+use lockstep_core::run::spec::{
+    ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation,
+};
+use lockstep_data::{Features, Goal, Receiver, Rows, Table, Targets};
 
 use super::Inputs;
 use super::mutate::Mutate;
@@ -60,10 +62,31 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let reading = Reading { header: !mutate.one_in(9), ..Reading::default() };
     let on_bad_row = if mutate.one_in(2) { OnBadRow::Stop } else { OnBadRow::Skip };
     let (in_memory, shuffle_rows) = (1 << 28, 16_384);
-    let data =
-        Data { train, validation, target, features, columns, reading, on_bad_row, in_memory, shuffle_rows };
+    let taken = |name: &&str| {
+        Some(*name) == target.as_deref()
+            || features.as_ref().is_some_and(|names| names.iter().any(|other| other == name))
+            || columns.contains_key(*name)
+    };
+    let weight = ["x", "y"].into_iter().find(|name| !taken(name)).map(ToOwned::to_owned);
+    let weight = weight.filter(|_| mutate.one_in(4));
+    let data = Data {
+        train,
+        validation,
+        target,
+        weight,
+        features,
+        columns,
+        reading,
+        on_bad_row,
+        in_memory,
+        shuffle_rows,
+    };
     let losses = [Loss::CrossEntropy, Loss::BinaryCrossEntropy, Loss::MeanSquaredError, Loss::Hinge];
-    match lockstep_data::load(&data, *mutate.one(&losses), mutate.number(), inputs.folder.path()) {
+    let loss = *mutate.one(&losses);
+    let balanced = loss.takes_classes() && mutate.one_in(3);
+    let class_weights = balanced.then_some(&ClassWeights::Balanced);
+    let goal = Goal { loss, class_weights };
+    match lockstep_data::load(&data, goal, mutate.number(), inputs.folder.path()) {
         Ok(prepared) => {
             let Rows::Whole(train) = &prepared.train else { panic!("small data are held whole") };
             let finite = match train.features() {
@@ -139,6 +162,8 @@ pub(super) fn part(mutate: &mut Mutate) {
         Targets::Values { width: 1, of: vec![0.5; 5] }
     };
     let table = Table::new(vec![3], features, targets).expect("a table");
+    let weights = vec![0.0, 0.5, 1.0, 2.0, 1e18];
+    let table = if mutate.one_in(3) { table.weighted(weights).expect("weights") } else { table };
     let json = serde_json::to_string(&table.shape()).unwrap();
     let words =
         ["0", "18446744073709551615", "99999999999", "-1", "null,", "[", "\"u8\"", "\"f32\"", "\"absent\""];

@@ -167,6 +167,7 @@ pub(super) fn cluster(mutate: &mut Mutate) {
     let encoder = Encoder {
         inputs: Inputs::Columns(vec![Feature::standardized("x", 0.0, 1.0)]),
         target: Target::Classes { column: "y".into(), labels: vec!["0".into(), "1".into()] },
+        weights: None,
     };
     let catalog = Catalog { encoder, train: listing, validation: of_validation, skipped: Skipped::default() };
     let rows = Datasets::new(Prepared { train, validation, catalog });

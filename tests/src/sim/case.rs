@@ -27,6 +27,7 @@ pub(super) struct Case {
     pub(super) oracle: Vec<Truth>,
     train: Vec<Row>,
     validation: Vec<Row>,
+    weighted: bool,
 }
 
 /// What is right at W(step).
@@ -45,6 +46,7 @@ struct Row {
     values: Vec<f32>,
     class: u32,
     targets: Vec<f32>,
+    weight: f32,
 }
 
 impl Case {
@@ -81,10 +83,17 @@ impl Case {
                 values: some(inputs),
                 class: (n % outputs as u64) as u32,
                 targets: some(outputs),
+                weight: 1.0,
             };
             (0..count).map(row).collect()
         };
-        let (mut train, validation) = (draw(rows), draw(held_out));
+        let (mut train, mut validation) = (draw(rows), draw(held_out));
+        // Drawn apart, so that a seed's rows and cluster are what they are without weights.
+        let mut apart = Dice::new(seed, 3);
+        let weighted = apart.chance(40);
+        for row in train.iter_mut().chain(&mut validation).filter(|_| weighted) {
+            row.weight = apart.pick(&[0.0, 0.5, 1.0, 3.25]).unwrap_or_default();
+        }
         // A row that is too much for most models: its steps are left out.
         if run.train.on_nonfinite == run::spec::OnNonfinite::Skip && dice.chance(50) {
             let row = dice.between(0, rows - 1) as usize;
@@ -104,6 +113,7 @@ impl Case {
             oracle: Vec::new(),
             train,
             validation,
+            weighted,
             run,
         };
         case.oracle = case.truths();
@@ -165,8 +175,8 @@ impl Case {
         workspace.load(&mut self.batch(rows.iter(), 0));
         workspace.forward(&self.model, weights, None);
         let loss = workspace.losses(&self.model).iter().sum();
-        let count = rows.len() as u64;
-        (Sums { rows: count, weight: count as f64, loss, ..Sums::default() }, range)
+        let (rows, weight) = (rows.len() as u64, workspace.weight());
+        (Sums { rows, weight, loss, ..Sums::default() }, range)
     }
 
     fn batch<'a>(&self, rows: impl Iterator<Item = &'a Row> + Clone, shard: u32) -> Microbatch<f32> {
@@ -176,7 +186,8 @@ impl Case {
             Labels::Values(rows.clone().flat_map(|row| row.targets.iter().copied()).collect())
         };
         let values = rows.clone().flat_map(|row| row.values.iter().copied()).collect();
-        Microbatch { shard, rows: rows.count(), values, labels }
+        let weights = rows.clone().filter(|_| self.weighted).map(|row| row.weight).collect();
+        Microbatch { shard, rows: rows.count(), values, labels, weights }
     }
 
     /// Whether W(step) is evaluated.

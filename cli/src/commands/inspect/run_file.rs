@@ -8,7 +8,7 @@ use lockstep_core::model::{self, Model};
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::Run;
 use lockstep_core::wire;
-use lockstep_data::{FeatureType, Rows};
+use lockstep_data::{Encoder, FeatureType, Rows, Targets};
 use serde_json::{Value, json};
 
 use super::Description;
@@ -22,7 +22,8 @@ use crate::print::{bytes, count, list, size, table};
 pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Failure> {
     let run = read_run(path, &[])?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let rows = lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
+    let rows = lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, base)
+        .map_err(Failure::bad)?;
     let rows = Datasets::new(rows);
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))?;
@@ -32,6 +33,8 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
     let (forward, both) = model.multiply_adds();
     let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
     let classes = rows.catalog.encoder.labels().map_or(0, <[String]>::len);
+    let encoder = &rows.catalog.encoder;
+    let balance = balance(encoder, &rows.train);
     let prediction = Prediction::of(cluster, &run, &model);
     let json = json!({
         "kind": "run file",
@@ -40,6 +43,8 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         "rows": { "train": rows.train.rows(), "validation": validation },
         "sample": rows.train.shape().sample,
         "classes": classes,
+        "class_balance": balance.iter().map(|class| class.json()).collect::<Vec<_>>(),
+        "weight_column": encoder.weight_column(),
         "steps_per_epoch": plan.steps_per_epoch(),
         "steps": assemble::total_steps(&run, &rows),
         "parameters": model.layout().trained(),
@@ -54,6 +59,11 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         ("run", format!("{} ({})", run.name, path.display())),
         ("rows", format!("{} to train on, {} to validate on", count(rows.train.rows()), count(validation))),
         ("a row", format!("{:?}{}", rows.train.shape().sample, classes_text(classes))),
+        ("classes", classes_shown(&balance)),
+        (
+            "weights",
+            encoder.weight_column().map(|column| format!("the column {column:?}")).unwrap_or_default(),
+        ),
         ("loss", run.model.loss.name().into()),
         ("parameters", format!("{} ({})", size(model.layout()), bytes(4 * model.layout().len() as u64))),
         ("arithmetic", format!("{} multiply-adds a row, {} with backward", count(forward), count(both))),
@@ -72,6 +82,7 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         ("memory", format!("about {} in one worker of all shards", bytes(cost.worker))),
         ("", format!("about {} in the coordinator", bytes(cost.coordinator))),
     ];
+    facts.retain(|(name, fact)| name.is_empty() || !fact.is_empty());
     facts.extend(prediction.map(|prediction| ("a step takes", prediction.text())));
     let header = ["layer", "inputs", "outputs", "parameters", "multiply-adds"].map(String::from).to_vec();
     let lines = std::iter::once(header).chain(layers.iter().map(cells));
@@ -85,6 +96,48 @@ fn classes_text(classes: usize) -> String {
     } else {
         format!(", one of {classes} classes to predict")
     }
+}
+
+/// A class among the training rows.
+struct Balance<'a> {
+    label: &'a str,
+    rows: u64,
+    weight: f64,
+}
+
+impl Balance<'_> {
+    fn json(&self) -> Value {
+        json!({ "label": self.label, "rows": self.rows, "weight": self.weight })
+    }
+}
+
+fn balance<'a>(encoder: &'a Encoder, train: &Rows) -> Vec<Balance<'a>> {
+    let weights = encoder.weights.as_ref().and_then(|weights| weights.classes.as_deref()).unwrap_or_default();
+    let labels = encoder.labels().unwrap_or_default().iter().enumerate();
+    let mut classes: Vec<_> = labels
+        .map(|(class, label)| Balance { label, rows: 0, weight: weights.get(class).copied().unwrap_or(1.0) })
+        .collect();
+    // Rows in blocks are not counted: it would take a pass over all of them.
+    let Rows::Whole(train) = train else { return Vec::new() };
+    if let Targets::Classes { of, .. } = train.targets() {
+        for class in of {
+            classes.get_mut(*class as usize).into_iter().for_each(|class| class.rows += 1);
+        }
+    }
+    classes
+}
+
+/// Empty without classes, and where there are too many for a line.
+fn classes_shown(classes: &[Balance<'_>]) -> String {
+    const MOST: usize = 10;
+    let shown = |class: &Balance<'_>| match class.weight {
+        1.0 => format!("{} {}", class.label, count(class.rows)),
+        weight => format!("{} {} (of weight {weight:.3})", class.label, count(class.rows)),
+    };
+    if classes.len() > MOST {
+        return String::new();
+    }
+    classes.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 fn as_json(layer: &model::Cost) -> Value {

@@ -13,7 +13,9 @@ pub struct Data {
     pub validation: Validation,
     /// The column to predict; always there for a table, never for an IDX pair.
     pub target: Option<String>,
-    /// The feature columns; `None` means every column but the target and those that are ignored.
+    /// The column of the rows' weights; `None`: 1 each.
+    pub weight: Option<String>,
+    /// The feature columns; `None` means every column but the target, the weight and those that are ignored.
     pub features: Option<Vec<String>>,
     /// What columns are; the kinds of others are inferred from the training rows.
     pub columns: BTreeMap<String, Column>,

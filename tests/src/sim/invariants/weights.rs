@@ -14,7 +14,7 @@ impl Weights {
     pub(super) fn step(&self, case: &Case, record: &StepRecord, snapshot: &Snapshot) -> Verdict {
         self.snapshot(case, snapshot)?;
         let summary = case.oracle[record.step as usize].summary;
-        let loss = summary.loss / summary.weight;
+        let loss = summary.mean_loss();
         if record.loss.to_bits() != loss.to_bits() {
             return Err(format!(
                 "weights: the loss before W({}) is {}, not {loss}",
