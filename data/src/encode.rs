@@ -1,59 +1,17 @@
 //! Encoding: from what a file holds to what a model sees.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-
-use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 
 use crate::coder::Coder;
 use crate::fit::{find, value_of};
 use crate::pass::Pass;
 use crate::weigh::weight_of;
 use crate::{
-    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, RowWeights, Table, Target, Targets,
-    Values, Wrong, open,
+    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, RowWeights, Table, Target, TargetUse,
+    Targets, Values, Wrong,
 };
 
-/// Whether rows must have their target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetUse {
-    /// To train and to evaluate.
-    Required,
-    /// To predict: the column may be missing or hold anything.
-    Ignored,
-}
-
-/// How rows are taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Taking<'a> {
-    /// How files are read.
-    pub reading: &'a Reading,
-    /// Whether they need their target.
-    pub targets: TargetUse,
-    /// What becomes of bad ones.
-    pub on_bad_row: OnBadRow,
-}
-
 impl Encoder {
-    /// Encodes the good rows of a file, in its order, and gives the number of bad ones; relative paths
-    /// start at `base`.
-    ///
-    /// # Errors
-    /// As [`crate::open`], a column that the model needs is missing or of another kind, no row is good,
-    /// or a row is bad and not skipped: a cell is not what its column holds, or (unless ignored) a label
-    /// is not one of the classes.
-    pub fn encode_file(
-        &self,
-        source: &Source,
-        base: &Path,
-        taking: Taking<'_>,
-    ) -> Result<(Table, u64), DataError> {
-        let data = open(source, taking.reading, base)?;
-        let Taking { reading, on_bad_row, .. } = taking;
-        let pass = Pass { data: &*data, blocks: data.blocks(), reading, on_bad_row, wanted: &|_| true };
-        self.encode_some(pass, taking.targets)
-    }
-
     /// As [`Encoder::encode`], of a pass that must have good rows.
     pub(crate) fn encode_some(&self, pass: Pass<'_>, targets: TargetUse) -> Result<(Table, u64), DataError> {
         let (table, skipped) = self.encode(pass, targets)?;

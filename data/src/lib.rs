@@ -14,6 +14,7 @@ mod cache_folder;
 mod coder;
 mod dataset;
 mod encode;
+mod encoded;
 mod encoder;
 mod error;
 mod feature;
@@ -36,7 +37,7 @@ mod weigh;
 
 pub use cache_folder::cache_folder;
 pub use dataset::{Block, Column, Dataset};
-pub use encode::{Taking, TargetUse};
+pub use encoded::{EncodedFile, Taking, TargetUse};
 pub use encoder::{Bad, Encoder, Inputs, Target};
 pub use error::{DataError, Place, Wrong};
 pub use feature::{Code, Feature, Number};

@@ -71,7 +71,8 @@ impl From<crate::Prepared> for Prepared {
 fn encode(encoder: &Encoder, folder: &Folder, name: &str, targets: TargetUse) -> Result<Table, DataError> {
     let (reading, on_bad_row) = (&Reading::default(), OnBadRow::Stop);
     let taking = Taking { reading, targets, on_bad_row };
-    encoder.encode_file(&file(name), folder.path(), taking).map(|(table, _)| table)
+    let mut encoded = encoder.encode_file(&file(name), folder.path(), taking)?;
+    encoded.next_block().map(|table| table.expect("one block has all rows"))
 }
 
 /// The numbers of a standardized column.
