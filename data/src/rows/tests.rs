@@ -132,7 +132,7 @@ fn the_cache_outlives_the_source_and_is_checked() {
     let folder = tempfile::tempdir().unwrap();
     let cache = || {
         let cache = BlockCache::new(folder.path().to_owned(), 1 << 20);
-        cache.make_room(1 << 20);
+        cache.make_room(1 << 10);
         Some(Arc::new(cache))
     };
     assert_eq!(read(&counted(cache(), false).0, 250), Ok(250.0));
