@@ -118,6 +118,8 @@ pub fn cluster(run: &Run, model: &Model, rows: &Rows, standing: Standing) -> Clu
         train: json(&rows.train),
         validation: rows.validation.as_ref().map(json),
         window: GRANT_WINDOW,
+        seed: run.seed,
+        audit: run.cluster.audit,
     };
     let layout = model.layout();
     let from = standing.checkpoint.unwrap_or_else(|| From {

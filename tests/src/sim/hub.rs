@@ -85,6 +85,8 @@ impl Hub {
             train: String::new(),
             validation: None,
             window: case.window,
+            seed: case.run.seed,
+            audit: case.run.cluster.audit,
         };
         let machine = Machine::new(config, self.disk.starts, progress, self.disk.fingerprint.clone());
         self.cluster.insert(Cluster::new(machine, reducer, self.disk.starts))
