@@ -198,7 +198,7 @@ impl fmt::Display for Notice {
             ),
             Self::Differs { workers, step, node } => write!(
                 f,
-                "{} computed different numbers for shards {node} in step {step}; a third decides",
+                "{} computed different numbers for shards {node} in step {step}; a third is to decide",
                 workers.join(" and ")
             ),
             Self::Wrong(wrong) => write!(

@@ -118,7 +118,9 @@ impl Work {
     pub(super) fn cover_audits(&mut self, candidates: &[Candidate]) -> (BTreeSet<Session>, Vec<Node>) {
         let mut candidates = candidates.to_vec();
         let (mut touched, mut alone) = (BTreeSet::new(), Vec::new());
-        for node in self.audits.nodes() {
+        let mut audited = self.audits.nodes();
+        audited.sort_by_key(|node| (std::cmp::Reverse(node.level), node.position));
+        for node in audited {
             let shards = count(self.tree, &[node]);
             while !self.is_over(node) && self.lacks(node) {
                 let Self { nodes, audits, .. } = self;

@@ -16,6 +16,7 @@ use lockstep_proto::message::{
     Assign, Computed, End, Evaluate, Evaluated, Hello, Outcome, Ready, Refused, Welcome,
 };
 
+mod audit;
 mod labour;
 
 const SECOND: Duration = Duration::from_secs(1);

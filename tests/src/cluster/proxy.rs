@@ -89,6 +89,10 @@ impl Drop for Proxy {
 
 impl Link {
     fn open(self: &Arc<Self>, here: &TcpStream, there: &TcpStream) {
+        // A delayed acknowledgement would be 40 ms a step.
+        for stream in [here, there] {
+            drop(stream.set_nodelay(true));
+        }
         let [Ok(a), Ok(b), Ok(c), Ok(d)] =
             [here.try_clone(), here.try_clone(), there.try_clone(), there.try_clone()]
         else {
