@@ -123,6 +123,8 @@ pub enum Awaited {
     },
     /// Gradients of these workers.
     Gradients(Vec<String>),
+    /// Another worker, for a node that two computed differently.
+    Opinion(Node),
     /// Pieces of an evaluation, by these workers.
     Pieces(Vec<String>),
     /// The disk.
@@ -135,6 +137,12 @@ impl fmt::Display for Awaited {
             Self::Workers { least: 1, .. } => write!(f, "a worker"),
             Self::Workers { here, least } => write!(f, "workers, {here} of at least {least} are here"),
             Self::Gradients(workers) => write!(f, "the gradients of {}", workers.join(", ")),
+            Self::Opinion(node) => {
+                write!(
+                    f,
+                    "another worker to compute shards {node}, of which two have computed different numbers"
+                )
+            }
             Self::Pieces(workers) => write!(f, "the evaluation by {}", workers.join(", ")),
             Self::Checkpoint => write!(f, "the checkpoint to be written"),
         }

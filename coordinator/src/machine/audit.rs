@@ -170,6 +170,13 @@ impl Machine {
         self.go_on_without(now);
     }
 
+    /// A node that two computed differently, and that too few compute now.
+    pub(super) fn undecided(&self) -> Option<Node> {
+        let Work::Step(work) = &self.work else { return None };
+        let lacks = |node: &Node| !work.is_over(*node) && work.computers(*node).count() < work.needs(*node);
+        work.audits.disputed().map(|(node, _)| node).find(lacks)
+    }
+
     fn cannot_decide(&mut self, node: Node, computers: &[Session]) {
         let members = computers.iter().filter_map(|session| self.members.get(*session));
         let who: Vec<String> = members

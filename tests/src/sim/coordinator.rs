@@ -197,7 +197,8 @@ impl World {
                 if matches!(notice, Notice::Late { .. }) {
                     self.tally.count("fault: what a late worker had was computed by another too");
                 }
-                if matches!(notice, Notice::Differs { .. }) {
+                if let Notice::Differs { step, node, .. } = &notice {
+                    self.invariants.audit.differs(*step, *node);
                     self.tally.count("fault: two workers computed different numbers");
                 }
                 if let Notice::Wrong(wrong) = &notice {

@@ -112,7 +112,9 @@ fn one_copy_is_enough_where_nobody_else_is_here() {
 #[test]
 fn what_two_computed_alike_is_counted_and_one_alone_says_so_once() {
     let mut machine = audited(&[A, B]);
-    [LEFT, RIGHT].map(|node| handle(&mut machine, Event::NodeDone(node)));
+    for node in [LEFT, RIGHT] {
+        handle(&mut machine, Event::NodeDone(node));
+    }
     handle(&mut machine, commit(0));
     assert_eq!(machine.progress().audit.pairs, 2);
     let mut alone = audited(&[A]);

@@ -15,6 +15,8 @@ pub(in crate::sim) struct Audit {
     /// What liars have sent: step, node, chunk and what it holds.
     lies: BTreeSet<(u64, Node, u32, Bytes)>,
     liars: BTreeSet<String>,
+    /// Steps and nodes that workers computed differently.
+    disputed: BTreeSet<(u64, Node)>,
     /// Copies that wait for another's.
     kept: Vec<(Session, Gradient)>,
     /// A lie was taken for a node that nobody compares: the weights are not the oracle's any more.
@@ -62,8 +64,17 @@ impl Audit {
             }
         }
         self.kept.retain(|(session, _)| cluster.machine().knows(*session));
-        self.spoiled |= here.iter().any(|gradient| self.lies.contains(&key(gradient)));
+        if let Some(lie) = here.iter().find(|gradient| self.lies.contains(&key(gradient))) {
+            if self.disputed.contains(&(lie.step, lie.node)) {
+                return Err(format!("audit: {lie:?} is wrong and was taken, although another had differed"));
+            }
+            self.spoiled = true;
+        }
         Ok(here)
+    }
+
+    pub(in crate::sim) fn differs(&mut self, step: u64, node: Node) {
+        self.disputed.insert((step, node));
     }
 
     pub(in crate::sim) fn put_out(&self, worker: &str) -> Verdict {
