@@ -14,7 +14,7 @@ TORCH := torch==2.15.0 numpy
 ARGS ?=
 
 .PHONY: help setup build demo examples test verify fix soak fuzz \
-  bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job bench-faults
+  bench bench-build bench-shards bench-audit bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: bench-build ## time a start, a step's fixed cost and whole steps, beside 
 
 bench-shards: bench-build ## 8 shards on 2 workers beside 2 shards
 	$(BENCH) --case shards $(ARGS)
+
+bench-audit: bench-build ## a tenth of the nodes computed twice, on 2 and 4 workers
+	$(BENCH) --case audit $(ARGS)
 
 bench-bf16: bench-build ## accuracy and bytes of both wires, on digits and Fashion-MNIST
 	examples/fetch-fashion-mnist.sh

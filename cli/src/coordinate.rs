@@ -226,6 +226,12 @@ fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure
         rows.push(("best", format!("{} {value:.4} after step {step}: best.safetensors", metric.name())));
     }
     rows.push(("workers", format!("{} joined, {} lost", workers.joined, workers.lost)));
+    if let Some(audit) = &workers.audit {
+        let wrong: Vec<&str> = audit.put_out.iter().map(|wrong| wrong.worker.as_str()).collect();
+        let wrong =
+            if wrong.is_empty() { "all alike".into() } else { format!("put out: {}", wrong.join(", ")) };
+        rows.push(("audit", format!("{} pairs of step and shards computed twice, {wrong}", audit.pairs)));
+    }
     rows.push(("digest", digest.to_string()));
     rows.push(("model", directory.join("model.safetensors").display().to_string()));
     print::text(&print::list(&rows))

@@ -116,6 +116,8 @@ pub fn cluster(run: &Run, model: &Model, rows: &Datasets, standing: Standing) ->
         validation: rows.validation.as_ref().map(json),
         window: GRANT_WINDOW,
         blocks: rows.in_blocks(),
+        seed: run.seed,
+        audit: run.cluster.audit,
     };
     let layout = model.layout();
     let from = standing.checkpoint.unwrap_or_else(|| From {

@@ -185,6 +185,12 @@ impl Cluster {
                     reducer::Output::NodeNotFinite(session, node) => {
                         self.machine.handle(now, Event::NodeNotFinite(session, node));
                     }
+                    reducer::Output::Differs(node, sessions) => {
+                        self.machine.handle(now, Event::Differs(node, sessions));
+                    }
+                    reducer::Output::Wrong(session, node) => {
+                        self.machine.handle(now, Event::Wrong(session, node));
+                    }
                     reducer::Output::NotFinite { step, what } => {
                         self.machine.handle(now, Event::NotFinite { step, what });
                     }
@@ -199,6 +205,8 @@ impl Cluster {
         let output = match action {
             Action::Begin(present) => return self.reducer.begin(&present),
             Action::Want(nodes) => return self.reducer.assign(&nodes),
+            Action::Audit(nodes) => return self.reducer.audit(&nodes),
+            Action::GiveUpAudits(nodes) => return self.reducer.give_up_audits(&nodes),
             Action::Abandon => return self.reducer.abandon(),
             Action::Skip => return self.reducer.skip(),
             Action::Attach(session) => return self.reducer.attach(session),

@@ -41,6 +41,8 @@ pub struct Hello {
     pub pid: u32,
     /// architecture/kernel/version
     pub numerics: String,
+    /// The processor's model, for people; empty where the system does not tell.
+    pub cpu: String,
 }
 
 /// Rows are here and the model is built.
@@ -131,6 +133,8 @@ pub enum Reason {
     Ending,
     /// Alive, but its work did not move for too long.
     Hung,
+    /// It computed other numbers for a node than two others did.
+    Corrupt,
 }
 
 impl Reason {

@@ -134,7 +134,8 @@ async fn tensors(
 
 fn hello(protocol: u32, name: &str) -> wire::FromWorker {
     let (name, host) = (name.into(), "elsewhere".into());
-    FromWorker::Hello(Hello { protocol, name, host, pid: 1, numerics: numerics::name() }).into()
+    let (numerics, cpu) = (numerics::name(), String::new());
+    FromWorker::Hello(Hello { protocol, name, host, pid: 1, numerics, cpu }).into()
 }
 
 async fn welcomed(

@@ -59,8 +59,12 @@ impl Machine {
         self.actions.push_back(Action::Want(work.all().collect()));
         self.step_began = now;
         self.suspicions = Suspicions::default();
+        let nodes: Vec<Node> = work.all().collect();
         self.work = Work::Step(work);
-        for session in self.assigned.keys().copied().collect::<Vec<_>>() {
+        self.choose_audits(&nodes);
+        let mut asked = self.cover_audits(now);
+        asked.extend(self.assigned.keys().copied());
+        for session in asked {
             self.send_nodes(now, session);
         }
         // Someone who joins or is idle takes no part in the assignment, but may help at once.

@@ -16,6 +16,7 @@ use lockstep_proto::message::{
     Assign, Computed, End, Evaluate, Evaluated, Hello, Outcome, Ready, Refused, Welcome,
 };
 
+mod audit;
 mod labour;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ fn config() -> Config {
         watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
         heartbeat: SECOND,
         min_workers: 1,
+        seed: 0,
+        audit: 0.0,
         numerics: Numerics::Strict,
         kernel: "Haswell".into(),
         run: "seed = 1".into(),
@@ -69,7 +72,7 @@ fn name(session: Session) -> String {
 fn hello(session: Session) -> Event {
     let (name, host) = (name(session), "here".into());
     let numerics = "x86-64/Haswell/1".into();
-    Event::Hello(session, Hello { protocol: PROTOCOL, name, host, pid: 1, numerics })
+    Event::Hello(session, Hello { protocol: PROTOCOL, name, host, pid: 1, numerics, cpu: "a cpu".into() })
 }
 
 fn ready(session: Session, byte: u8) -> Event {

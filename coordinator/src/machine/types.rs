@@ -50,6 +50,10 @@ pub struct Config {
     pub window: u32,
     /// Whether rows come in blocks.
     pub blocks: bool,
+    /// Of the run's random streams.
+    pub seed: u64,
+    /// The share of (step, node) pairs that a second worker computes too.
+    pub audit: f64,
 }
 
 /// What evaluations decide: which checkpoint is the best, and whether the run ends early.
@@ -110,6 +114,10 @@ pub enum Event {
     NodeNotFinite(Session, Node),
     /// Where a node's numbers stopped being finite.
     Explained(Session, Explained),
+    /// What these sessions computed for this node differs.
+    Differs(Node, Vec<Session>),
+    /// What this session computed for this node is not what two others did.
+    Wrong(Session, Node),
     /// The step's numbers are not finite, whoever computes them.
     NotFinite {
         /// The step.
@@ -144,6 +152,10 @@ pub enum Action {
     Begin(Vec<bool>),
     /// Want these nodes.
     Want(Vec<Node>),
+    /// Of these nodes, two copies have to agree.
+    Audit(Vec<Node>),
+    /// Of these, one is enough after all.
+    GiveUpAudits(Vec<Node>),
     /// Close the open step and answer with [`Event::Abandoned`].
     Abandon,
     /// Commit the open step without its gradient: the weights stay.

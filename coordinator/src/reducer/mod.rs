@@ -15,6 +15,7 @@
 //! and change the running statistics at the root, without a mean or the optimizer.
 
 mod arithmetic;
+mod audit;
 mod subscribers;
 mod update;
 
@@ -33,6 +34,7 @@ use lockstep_proto::{Payloads, Session};
 
 use crate::ledger::{Accepted, Ledger, Refusal};
 use arithmetic::{Addend, Sum};
+use audit::{Audits, Verdict};
 use subscribers::{Due, Subscribers};
 use update::Change;
 pub use update::{Snapshot, State};
@@ -53,6 +55,10 @@ pub enum Output {
     },
     /// A chunk of this node, as this worker computed it, is not finite.
     NodeNotFinite(Session, Node),
+    /// What these sessions computed for this node differs.
+    Differs(Node, Vec<Session>),
+    /// What this session computed for this node is not what two others did.
+    Wrong(Session, Node),
     /// A sum of finite gradients or losses is not finite: nothing of the step is committed.
     NotFinite {
         /// The step.
@@ -81,6 +87,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub struct Reducer {
     ledger: Ledger,
+    audits: Audits,
     chunks: Chunks,
     tree: Tree,
     wire: Wire,
@@ -111,6 +118,7 @@ impl Reducer {
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         Self {
             ledger: Ledger::new(tree, count, window),
+            audits: Audits::default(),
             waiting: chunks.iter().map(|_| Vec::new()).collect(),
             late: [(); 2].map(|()| vec![None; chunks.len()]),
             payloads: Payloads::new(4 * chunks.iter().map(|range| range.len()).max().unwrap_or(0)),
@@ -160,9 +168,35 @@ impl Reducer {
         self.ledger.assign(nodes);
     }
 
+    /// Each chunk of these nodes is here only when two workers' copies of it agree.
+    pub fn audit(&mut self, nodes: &[Node]) {
+        self.audits.add(nodes);
+    }
+
+    /// One copy of these nodes is enough after all: there is nobody for a second.
+    pub fn give_up_audits(&mut self, nodes: &[Node]) {
+        for (session, gradient) in
+            nodes.iter().flat_map(|node| self.audits.give_up(*node)).collect::<Vec<_>>()
+        {
+            // It was wanted when it came; if it is not any more, another has taken its place.
+            let _ = self.gradient(session, &gradient);
+        }
+    }
+
+    /// Whether the node's chunks wait for a second copy.
+    pub fn audits(&self, node: Node) -> bool {
+        self.audits.contains(node)
+    }
+
+    /// Copies that wait for one that agrees: each is a chunk in memory.
+    pub fn copies(&self) -> usize {
+        self.audits.kept()
+    }
+
     /// Closes the open step, and says whether anything of it was applied.
     pub fn abandon(&mut self) {
         self.ledger.close();
+        self.audits.clear();
         self.late[1].fill(None);
         self.forget_sums();
         self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
@@ -186,9 +220,10 @@ impl Reducer {
         }
     }
 
-    /// A worker that is gone. Its chunks that are here stay.
+    /// A worker that is gone. Its chunks that are here stay; copies that wait for another's do not.
     pub fn detach(&mut self, session: Session) {
         self.subscribers.detach(session);
+        self.audits.lose(session);
     }
 
     /// A worker needs no W older than `step`.
@@ -228,6 +263,17 @@ impl Reducer {
         if !summary.loss.is_finite() || !wire::is_finite(payload, encoding) {
             self.outputs.push_back(Output::NodeNotFinite(session, node));
             return Err(Refusal::NotFinite);
+        }
+        match self.audits.compare(session, gradient) {
+            Verdict::Right(wrong) => {
+                self.outputs.extend(wrong.into_iter().map(|session| Output::Wrong(session, node)));
+            }
+            Verdict::Kept => return Ok(()),
+            Verdict::Differs(sessions) => {
+                self.outputs.push_back(Output::Differs(node, sessions));
+                return Ok(());
+            }
+            Verdict::Again => return Err(Refusal::NotWanted),
         }
         let accepted = self.ledger.accept(step, node, chunk, summary)?;
         let Accepted { at, summary, root, node_done, granted, siblings } = accepted;
@@ -332,6 +378,7 @@ impl Reducer {
             return;
         }
         self.forget_sums();
+        self.audits.clear();
         self.summary = Summary::default();
         for chunk in (0..self.chunks.len()).rev() {
             if let Some(range) = self.chunks.range(chunk) {
@@ -375,6 +422,7 @@ impl Reducer {
             Committed { step, summary: self.summary, lr: self.state.lr(), norm: self.state.norm(), skipped };
         self.subscribers.commit(step, self.chunks.len());
         self.ledger.close();
+        self.audits.clear();
         self.applied.clear();
         self.late.iter_mut().for_each(|late| late.fill(None));
         self.state.advance();

@@ -5,7 +5,7 @@ use lockstep_core::metrics::{Kind, Report};
 use lockstep_core::numerics;
 use serde::{Deserialize, Serialize};
 
-use crate::progress::Progress;
+use crate::progress::{Audit, Progress};
 use crate::watch::Watch;
 
 /// The end of a run.
@@ -49,12 +49,15 @@ pub struct Trained {
 }
 
 /// How many workers there were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workers {
     /// That took part.
     pub joined: u64,
     /// That were lost.
     pub lost: u64,
+    /// What `cluster.audit` found; absent if nothing was computed twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
 }
 
 /// Payload bytes.
@@ -90,7 +93,11 @@ impl Results {
             train: Trained { loss: last_epoch_loss },
             validation: progress.evaluation.and_then(|evaluation| evaluation.sums.report(kind)),
             best,
-            workers: Workers { joined, lost },
+            workers: Workers {
+                joined,
+                lost,
+                audit: Some(progress.audit.clone()).filter(|audit| *audit != Audit::default()),
+            },
             bytes,
             numerics: numerics::name(),
         }

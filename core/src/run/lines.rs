@@ -56,7 +56,7 @@ pub fn meaning(run: &Run) -> String {
 }
 
 /// The values that differ and that a resume may not change: key, old and new value. It may change
-/// the name, paths, `checkpoint.*`, `cluster.heartbeat_ms` and `cluster.min_workers`.
+/// the name, paths, `checkpoint.*`, `cluster.heartbeat_ms`, `cluster.min_workers` and `cluster.audit`.
 pub fn differences(old: &Run, new: &Run) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for ((section, old), (_, new)) in sections(old).into_iter().zip(sections(new)) {
@@ -98,6 +98,7 @@ fn sections(run: &Run) -> Vec<(&'static str, Vec<Line>)> {
                 fixed("numerics", quoted(word(&NUMERICS, cluster.numerics))),
                 free("heartbeat_ms", cluster.heartbeat_ms.to_string()),
                 free("min_workers", cluster.min_workers.to_string()),
+                free("audit", number(cluster.audit)),
             ],
         ),
         (

@@ -202,16 +202,16 @@ fn runs() -> impl Strategy<Value = Run> {
                 }
             },
         );
-    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000, 1u32..4097).prop_map(
-        |(shards, a, b, heartbeat_ms, min_workers)| Cluster {
+    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000, 1u32..4097, 0.0..=1.0)
+        .prop_map(|(shards, a, b, heartbeat_ms, min_workers, audit)| Cluster {
             shards,
             wire: if a { Wire::F32 } else { Wire::Bf16 },
             kernel: if b { "Haswell".into() } else { "Zen".into() },
             numerics: if b { Numerics::Strict } else { Numerics::Relaxed },
             heartbeat_ms,
             min_workers,
-        },
-    );
+            audit,
+        });
     let model = (losses(), proptest::collection::vec(layers(), 1..6))
         .prop_map(|(loss, layers)| Model { loss, layers });
     let (seconds, best) = (proptest::option::of(1u64..), proptest::option::of(metrics()));

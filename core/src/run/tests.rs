@@ -63,6 +63,7 @@ fn defaults() {
             numerics: Numerics::Strict,
             heartbeat_ms: 1000,
             min_workers: 1,
+            audit: 0.0,
         },
         checkpoint: Checkpoint { every_steps: 200, every_seconds: None, keep: 3, best: None },
     };
@@ -186,6 +187,7 @@ kernel = "KERNEL"
 numerics = "strict"
 heartbeat_ms = 1000
 min_workers = 1
+audit = 0.0
 
 [checkpoint]
 every_steps = 200
@@ -322,7 +324,7 @@ fn values_that_are_wrong() {
     assert_eq!(added("cluster = 3"), "line 7, model.cluster: unknown key; expected one of loss, layers");
     assert_eq!(
         problem(&format!("cluster = 3\n{LEAST}")),
-        "line 1, cluster: found 3, expected a table of shards, wire, kernel, numerics, heartbeat_ms, min_workers"
+        "line 1, cluster: found 3, expected a table of shards, wire, kernel, numerics, heartbeat_ms, min_workers, audit"
     );
 }
 
@@ -405,7 +407,7 @@ fn data_that_is_wrong() {
 #[test]
 fn what_a_resume_may_not_change() {
     let old = least();
-    let cluster = ["cluster.heartbeat_ms=99", "cluster.min_workers=3"];
+    let cluster = ["cluster.heartbeat_ms=99", "cluster.min_workers=3", "cluster.audit=1"];
     let rest = ["name=other", "data.train=b.csv", "checkpoint.keep=9", "checkpoint.every_steps=1"];
     assert_eq!(differences(&old, &with(&[&cluster[..], &rest].concat()).unwrap()), []);
     let new = with(&["train.epochs=11", "seed=1", "data.validation=0.5", "train.clip_norm=1"]).unwrap();

@@ -15,8 +15,8 @@ impl From<FromWorker> for wire::FromWorker {
     fn from(message: FromWorker) -> Self {
         use from_worker::Message;
         let message = match message {
-            FromWorker::Hello(Hello { protocol, name, host, pid, numerics }) => {
-                Message::Hello(wire::Hello { protocol, name, host, pid, numerics })
+            FromWorker::Hello(Hello { protocol, name, host, pid, numerics, cpu }) => {
+                Message::Hello(wire::Hello { protocol, name, host, pid, numerics, cpu })
             }
             FromWorker::Ready(Ready { fingerprint, threads }) => {
                 Message::Ready(wire::Ready { fingerprint: fingerprint.to_vec().into(), threads })
@@ -41,8 +41,8 @@ impl TryFrom<wire::FromWorker> for FromWorker {
     fn try_from(message: wire::FromWorker) -> Result<Self, Malformed> {
         use from_worker::Message;
         Ok(match message.message.ok_or(Malformed("an empty control message"))? {
-            Message::Hello(wire::Hello { protocol, name, host, pid, numerics }) => {
-                Self::Hello(Hello { protocol, name, host, pid, numerics })
+            Message::Hello(wire::Hello { protocol, name, host, pid, numerics, cpu }) => {
+                Self::Hello(Hello { protocol, name, host, pid, numerics, cpu })
             }
             Message::Ready(wire::Ready { fingerprint, threads }) => Self::Ready(Ready {
                 fingerprint: fingerprint
@@ -204,6 +204,7 @@ fn reason_to_wire(reason: Reason) -> wire::refused::Reason {
         Reason::Malformed => Wire::Malformed,
         Reason::Ending => Wire::Ending,
         Reason::Hung => Wire::Hung,
+        Reason::Corrupt => Wire::Corrupt,
     }
 }
 
@@ -217,6 +218,7 @@ fn reason_from_wire(reason: wire::refused::Reason) -> Result<Reason, Malformed> 
         Wire::Malformed => Reason::Malformed,
         Wire::Ending => Reason::Ending,
         Wire::Hung => Reason::Hung,
+        Wire::Corrupt => Reason::Corrupt,
         Wire::Unspecified => return Err(Malformed("a refusal without a reason")),
     })
 }

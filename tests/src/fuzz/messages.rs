@@ -187,6 +187,7 @@ pub(super) fn cluster(mutate: &mut Mutate) {
                     host: "a".into(),
                     pid: 1,
                     numerics: "a".into(),
+                    cpu: "a".into(),
                 };
                 Input::Control(cluster.new_session(), FromWorker::Hello(hello))
             }

@@ -50,16 +50,17 @@ struct Row {
 }
 
 impl Case {
-    pub(super) fn new(seed: u64) -> Self {
+    /// Any run; or one with this share of audited nodes, shards for four workers and at least 400 steps.
+    pub(super) fn new(seed: u64, audit: Option<&str>) -> Self {
         let mut dice = Dice::new(seed, 1);
-        let shards = dice.between(1, 9);
+        let shards = dice.between(if audit.is_some() { 8 } else { 1 }, 9);
         let batch = shards + dice.between(0, 9);
         let steps_per_epoch = dice.between(1, 5);
         let rows = batch * (steps_per_epoch - 1) + dice.between(1, batch);
-        let epochs = dice.between(1, 4);
+        let epochs = if audit.is_some() { 401 } else { dice.between(1, 4) };
         let (inputs, outputs) = (dice.between(1, 4) as usize, dice.between(1, 4) as usize);
         let classes = outputs > 1 && dice.chance(50);
-        let text = run_file(&mut dice, seed, shards, batch, epochs, outputs, classes);
+        let text = run_file(&mut dice, seed, shards, batch, epochs, outputs, classes, audit);
         let run = run::parse(&text, &[]).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
 
         let target = if classes { Target::Classes(outputs) } else { Target::Values(outputs) };
@@ -204,6 +205,7 @@ impl Case {
 }
 
 /// Small, and every road through the arithmetic is taken by some seed.
+#[allow(clippy::too_many_arguments, reason = "each was drawn for the rows too")]
 fn run_file(
     dice: &mut Dice,
     seed: u64,
@@ -212,6 +214,7 @@ fn run_file(
     epochs: u64,
     outputs: usize,
     classes: bool,
+    audit: Option<&str>,
 ) -> String {
     let loss = if classes { "cross_entropy" } else { "mean_squared_error" };
     let hidden = dice.between(1, 6);
@@ -239,11 +242,13 @@ fn run_file(
     let evaluate = if evaluate > 0 { format!("evaluate_every = {evaluate}\n") } else { String::new() };
     let wire = dice.pick(&["f32", "bf16"]).unwrap_or_default();
     let save_every = dice.between(1, 4);
+    let some = if dice.chance(30) { dice.pick(&["0.3", "1.0"]).unwrap_or_default() } else { "0.0" };
+    let audit = audit.unwrap_or(some);
     let least = if dice.chance(20) { dice.between(2, 3) } else { 1 };
     format!(
         "seed = {seed}\n[data]\ntrain = \"rows.csv\"\ntarget = \"y\"\n\
          [model]\nloss = \"{loss}\"\nlayers = [{first}{{ linear = {outputs} }}]\n\
          [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}\
-         [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\n[checkpoint]\nevery_steps = {save_every}\n"
+         [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\naudit = {audit}\n[checkpoint]\nevery_steps = {save_every}\n"
     )
 }

@@ -86,6 +86,8 @@ impl Hub {
             validation: None,
             window: case.window,
             blocks: false,
+            seed: case.run.seed,
+            audit: case.run.cluster.audit,
         };
         let machine = Machine::new(config, self.disk.starts, progress, self.disk.fingerprint.clone());
         self.cluster.insert(Cluster::new(machine, reducer, self.disk.starts))

@@ -30,7 +30,7 @@ mod trace;
 mod world;
 
 pub use trace::{Failure, Tally};
-pub use world::{replay, simulate};
+pub use world::{Caught, lie, replay, simulate};
 
 /// The names of everything that a simulation may do wrong: each must happen in some seed.
 pub fn faults() -> Vec<String> {
@@ -46,6 +46,8 @@ pub fn faults() -> Vec<String> {
         "a hung worker was put out",
         "fewer workers than the least",
         "a worker left",
+        "two workers computed different numbers",
+        "a worker that computed wrong numbers was put out",
     ];
     let all = faults::ALL.iter().map(|fault| format!("{fault:?}"));
     all.chain(more.map(String::from)).map(|fault| format!("fault: {fault}")).collect()

@@ -107,6 +107,13 @@ pub(super) struct Streams {
     pub(super) heartbeat: Option<Heartbeat>,
 }
 
+/// The processor's model, where the system tells it.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    line.map(|(_, model)| model.trim().chars().take(100).collect()).unwrap_or_default()
+}
+
 /// Connects and says Hello.
 pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
     let client = ClusterClient::new(channel(options).await?);
@@ -118,6 +125,7 @@ pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
         host: options.host.clone(),
         pid: std::process::id(),
         numerics: lockstep_core::numerics::name(),
+        cpu: processor(),
     });
     out.send(hello.into()).map_err(|_| Lost::Closed)?;
     let control = client.control(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
