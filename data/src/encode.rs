@@ -175,7 +175,7 @@ fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Re
     let mut all = Vec::new();
     let mut good = good.iter().copied().peekable();
     for block in data.blocks() {
-        for values in data.read(*block, &[index])? {
+        for values in data.read(*block, &[index])?.values {
             // Of several files, one may be made otherwise.
             let Values::Bytes(values) = values else { return Err(unlike("other values".into())) };
             for (row, image) in (block.first..).zip(values.iter()) {

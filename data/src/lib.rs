@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ──open──▶ Dataset (columns, blocks) ──fit──▶ Encoder ──encode──▶ Table ──part──▶ a worker's Table
-//!               formats/                 training rows    any rows      numbers        by Receiver
+//! places/        formats/                 training rows    any rows      numbers        by Receiver
 //! ```
 //!
 //! A [`Dataset`] gives what files hold, in Arrow's columns and in blocks; a `Pass` goes through its rows
@@ -24,6 +24,7 @@ mod load;
 mod moments;
 mod part;
 mod pass;
+mod places;
 mod sketch;
 mod table;
 #[cfg(test)]
@@ -31,14 +32,15 @@ mod tests;
 mod time;
 mod values;
 
-pub use dataset::{Block, Column, Dataset};
+pub use dataset::{Block, Chunk, Column, Dataset, Outline};
 pub use encode::{Taking, TargetUse};
 pub use encoder::{Bad, Encoder, Inputs, Target};
 pub use error::{DataError, Place, Wrong};
 pub use feature::{Code, Feature, Number};
-pub use formats::open;
+pub use formats::{open, reopen};
 pub use infer::Profile;
 pub use load::{Prepared, Skipped, load};
 pub use part::{PartError, Receiver};
+pub use places::{FileEntry, TextEntry, cache_folder};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};

@@ -33,17 +33,19 @@ impl Pass<'_> {
         let missing = Missing::new(&self.reading.missing_values);
         let mut skipped = 0;
         for block in self.data.blocks() {
-            let values = self.data.read(*block, columns)?;
-            let mut cells: Vec<_> = values.iter().map(|values| values.cells()).collect();
+            let chunk = self.data.read(*block, columns)?;
+            let mut torn = chunk.torn.iter().peekable();
+            let mut cells: Vec<_> = chunk.values.iter().map(|values| values.cells()).collect();
             let mut row_cells = Vec::with_capacity(cells.len());
             for row in block.first..block.first + block.rows {
                 row_cells.clear();
                 row_cells.extend(cells.iter_mut().map(|cells| missing.seen(cells.next())));
+                let torn = torn.next_if(|(torn, _)| *torn == row);
                 if !(self.wanted)(row) {
                     continue;
                 }
-                let taken = match self.data.torn().get(&row) {
-                    Some(why) => Err((None, why.clone())),
+                let taken = match torn {
+                    Some((_, why)) => Err((None, why.clone())),
                     None => take(row, &row_cells),
                 };
                 match taken {
