@@ -164,8 +164,8 @@ fn bytes(pass: Pass<'_>, column: &str, sample: &[usize], good: &[u64]) -> Result
     }
     let mut all = Vec::new();
     let mut good = good.iter().copied().peekable();
-    pass.each_block(&[index], |block, values| {
-        for values in values {
+    pass.each_block(&[index], |block, chunk| {
+        for values in chunk.values {
             // Of several files, one may be made otherwise.
             let Values::Bytes(values) = values else { return Err(unlike("other values".into())) };
             for (row, image) in (block.first..).zip(values.iter()) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ──open──▶ Dataset (columns, blocks) ──fit──▶ Encoder ──encode──▶ Table ──part──▶ a worker's Table
-//!               formats/                 training rows    any rows      numbers        by Receiver
+//! places/        formats/                 training rows    any rows      numbers        by Receiver
 //! ```
 //!
 //! A [`Dataset`] gives what files hold, in Arrow's columns and in blocks; a `Pass` goes through its rows
@@ -10,7 +10,6 @@
 //! holds the numbers. Nothing here depends on the clock, on threads or on the order in which a system
 //! lists files.
 
-mod cache_folder;
 mod coder;
 mod dataset;
 mod encode;
@@ -26,6 +25,7 @@ mod load;
 mod moments;
 mod part;
 mod pass;
+mod places;
 mod rows;
 mod sketch;
 mod table;
@@ -35,16 +35,16 @@ mod time;
 mod values;
 mod weigh;
 
-pub use cache_folder::cache_folder;
-pub use dataset::{Block, Column, Dataset};
+pub use dataset::{Block, Chunk, Column, Dataset, Outline};
 pub use encoded::{EncodedFile, Taking, TargetUse};
 pub use encoder::{Bad, Encoder, Inputs, Target};
 pub use error::{DataError, Place, Wrong};
 pub use feature::{Code, Feature, Number};
-pub use formats::open;
+pub use formats::{open, reopen};
 pub use infer::Profile;
 pub use load::{Prepared, Skipped, find_change, load};
 pub use part::{PartError, Receiver};
+pub use places::{FileEntry, TextEntry, cache_folder};
 pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Rows, RowsError, Source};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};

@@ -6,7 +6,7 @@ use std::thread;
 
 use lockstep_core::run::spec::{OnBadRow, Reading};
 
-use crate::{Block, Cell, DataError, Dataset, Values, Wrong};
+use crate::{Block, Cell, Chunk, DataError, Dataset, Wrong};
 
 /// Which rows of a dataset are looked at, and how.
 #[derive(Clone, Copy)]
@@ -36,17 +36,19 @@ impl Pass<'_> {
     ) -> Result<u64, DataError> {
         let missing = Missing::new(&self.reading.missing_values);
         let mut skipped = 0;
-        self.each_block(columns, |block, values| {
-            let mut cells: Vec<_> = values.iter().map(|values| values.cells()).collect();
+        self.each_block(columns, |block, chunk| {
+            let mut torn = chunk.torn.iter().peekable();
+            let mut cells: Vec<_> = chunk.values.iter().map(|values| values.cells()).collect();
             let mut row_cells = Vec::with_capacity(cells.len());
             for row in block.first..block.first + block.rows {
                 row_cells.clear();
                 row_cells.extend(cells.iter_mut().map(|cells| missing.seen(cells.next())));
+                let torn = torn.next_if(|(torn, _)| *torn == row);
                 if !(self.wanted)(row) {
                     continue;
                 }
-                let taken = match self.data.torn().get(&row) {
-                    Some(why) => Err((None, why.clone())),
+                let taken = match torn {
+                    Some((_, why)) => Err((None, why.clone())),
                     None => take(row, &row_cells),
                 };
                 match taken {
@@ -67,7 +69,7 @@ impl Pass<'_> {
     pub(crate) fn each_block(
         &self,
         columns: &[usize],
-        mut take: impl FnMut(Block, Vec<Values>) -> Result<(), DataError>,
+        mut take: impl FnMut(Block, Chunk) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         if let [block] = self.blocks {
             return take(*block, self.data.read(*block, columns)?);

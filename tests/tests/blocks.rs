@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use lockstep_core::digest::Digest;
 use lockstep_tests::cluster::{Oracle, Site};
@@ -147,4 +148,32 @@ fn changed_data_are_named() {
     let (code, verified) = text(&["verify", "run"]);
     assert_eq!(code, Some(1), "{verified}");
     assert!(verified.contains("rows.csv: rows 8192 to 12287 of it are not those"), "{verified}");
+}
+
+/// The coordinator's file is gone after it was read, and nothing is cached: the run ends and says why.
+#[test]
+fn a_file_that_changes_while_it_is_read_ends_the_run() {
+    let site = site(1);
+    let coordinator = ["coordinator", "run.toml", "--run-dir", "run", "--listen", "127.0.0.1:0"];
+    let mut command = site.command(&coordinator);
+    command.env("LOCKSTEP_CACHE_BYTES", "0");
+    let mut coordinator = lockstep_tests::cluster::Process::start(command, "coordinator", site.folder());
+    let address: std::net::SocketAddr = site.until("the coordinator listens", || {
+        coordinator.errors().split_once("listening on ")?.1.split_once(';')?.0.parse().ok()
+    });
+    replace_in_place(&site.folder().join("rows.csv"), &rows(Some(9_000)));
+    let mut command = site.worker_command("w", address, &[]);
+    no_cache(0, &mut command);
+    let _worker = lockstep_tests::cluster::Process::start(command, "w", site.folder());
+    let status = site.end(&mut coordinator);
+    assert_eq!(status.code(), Some(1), "{}", site.logs());
+    let said = coordinator.errors();
+    assert!(said.contains("not those that the run began with") && said.contains("--resume"), "{said}");
+}
+
+/// Into the same file, which is open.
+fn replace_in_place(path: &Path, text: &str) {
+    use std::io::Write as _;
+    let mut file = fs::File::options().write(true).truncate(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }

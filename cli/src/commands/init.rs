@@ -38,7 +38,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { data, target, out } = arguments;
     let rows = open(&source(data), &Reading::default(), Path::new("")).map_err(Failure::bad)?;
-    let all: Vec<(&Column, Summary)> = rows.columns().iter().zip(summaries(&*rows)?).collect();
+    let all: Vec<(&Column, Summary)> = rows.columns().iter().zip(summaries(&*rows)?.0).collect();
     let names = || rows.columns().iter().map(|column| column.name.as_str());
     let Some((_, goal)) = all.iter().find(|(column, _)| column.name == *target) else {
         let hint = lockstep_core::nearest(target, names())

@@ -4,6 +4,7 @@ mod columns;
 mod csv;
 mod formats;
 mod idx;
+mod reopen;
 mod runs;
 mod weights;
 

@@ -10,8 +10,8 @@ use lockstep_data::{Features, Goal, Receiver, Rows, Table, Targets};
 use super::Inputs;
 use super::mutate::Mutate;
 
-const TABLE: &str = "x,y,label\n1,2,a\n-0.5,1e3,b\n3,4,a\n\"5\",6,b\n7,8,\"a\"\n";
-const OBJECTS: &str = "{\"x\": 1, \"y\": 2.5, \"label\": \"a\"}\n{\"y\": null, \"x\": -3, \"label\": \"b\"}\n\n{\"label\": \"a\", \"x\": \"7\", \"y\": 1e3}\n";
+pub(super) const TABLE: &str = "x,y,label\n1,2,a\n-0.5,1e3,b\n3,4,a\n\"5\",6,b\n7,8,\"a\"\n";
+pub(super) const OBJECTS: &str = "{\"x\": 1, \"y\": 2.5, \"label\": \"a\"}\n{\"y\": null, \"x\": -3, \"label\": \"b\"}\n\n{\"label\": \"a\", \"x\": \"7\", \"y\": 1e3}\n";
 const CELLS: [&str; 16] = [
     "2024-02-29,",
     "true,",
