@@ -15,7 +15,7 @@ use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
-use lockstep_data::Skipped;
+use lockstep_data::{Catalog, Goal, Prepared, Skipped};
 use lockstep_proto::message::Outcome;
 
 use crate::environment;
@@ -76,9 +76,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
-    let rows = lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, base)
-        .map_err(Failure::bad)?;
-    let rows = Datasets::new(rows);
+    let rows = Datasets::new(rows(arguments, &run, &path, base)?);
     if rows.catalog.skipped != Skipped::default() {
         let Skipped { train, validation } = rows.catalog.skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
@@ -114,6 +112,19 @@ fn changed(error: StoreError, path: &Path, run: &Run, base: &Path) -> Failure {
     }
 }
 
+/// The run's data; those of a run that goes on are not gone through again if they are the same files.
+fn rows(arguments: &RunArguments, run: &Run, path: &Path, base: &Path) -> Result<Prepared, Failure> {
+    // A damaged catalog says nothing: all rows are gone through.
+    let stored = store::read_catalog(path).ok().flatten().filter(|_| arguments.resume);
+    let again = stored
+        .filter(Catalog::is_sound)
+        .map(|stored| lockstep_data::again(stored, &run.data, run.seed, base));
+    match again.transpose().map_err(Failure::bad)?.flatten() {
+        Some(rows) => Ok(rows),
+        None => lockstep_data::load(&run.data, Goal::of(run), run.seed, base).map_err(Failure::bad),
+    }
+}
+
 /// A run file with its overrides.
 pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
     let text = std::fs::read_to_string(path)
@@ -131,6 +142,11 @@ impl Ready {
     /// Rows of a shard in one step, at least.
     pub fn microbatch(&self) -> u64 {
         self.run.train.batch_size / u64::from(self.run.cluster.shards)
+    }
+
+    /// The folders of its data, if workers of this machine should read there.
+    pub fn folders(&self) -> Vec<String> {
+        if self.rows.in_blocks() { self.rows.catalog.folders() } else { Vec::new() }
     }
 
     /// The run's directory.

@@ -10,6 +10,7 @@
 //! holds the numbers. Nothing here depends on the clock, on threads or on the order in which a system
 //! lists files.
 
+mod again;
 mod coder;
 mod dataset;
 mod encode;
@@ -35,6 +36,7 @@ mod time;
 mod values;
 mod weigh;
 
+pub use again::again;
 pub use dataset::{Block, Chunk, Column, Dataset, Outline};
 pub use encoded::{EncodedFile, Taking, TargetUse};
 pub use encoder::{Bad, Encoder, Inputs, Target};
@@ -45,7 +47,7 @@ pub use infer::Profile;
 pub use load::{Prepared, Skipped, find_change, load};
 pub use part::{PartError, Receiver};
 pub use places::{FileEntry, TextEntry, cache_folder};
-pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Rows, RowsError, Source};
+pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows, RowsError, Source};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};
 pub use weigh::{Goal, RowWeights};

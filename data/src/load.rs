@@ -53,15 +53,18 @@ pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepa
     let wanted = |row| trained.has(row);
     let (encoder, rows) = fit(pass(&*train, data, &wanted), data, goal)?;
     let maker = Maker { data, encoder: Arc::new(encoder), cache: BlockCache::of_user().map(Arc::new) };
+    let mut validation_files = Vec::new();
     let validation = match (&data.validation, out) {
         (Validation::Source(source), _) => {
             let files: Arc<dyn Dataset> = open(source, &data.reading, base)?.into();
+            validation_files = files.files();
             let rows = files.rows();
             Some(maker.make(files, Held::All, rows)?)
         }
         (_, Some(out)) => Some(maker.make(train.clone(), out, train.rows())?),
         _ => None,
     };
+    let train_files = train.files();
     let (train, listing, skipped) = maker.make(train, trained, rows)?;
     let mut skipped = Skipped { train: skipped, validation: 0 };
     let validation = validation.map(|(rows, listing, of_these)| {
@@ -70,7 +73,14 @@ pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepa
     });
     let (validation, of_validation) = validation.unzip();
     let encoder = Arc::unwrap_or_clone(maker.encoder);
-    let catalog = Catalog { encoder, train: listing, validation: of_validation, skipped };
+    let catalog = Catalog {
+        encoder,
+        train: listing,
+        validation: of_validation,
+        train_files,
+        validation_files,
+        skipped,
+    };
     Ok(Prepared { train, validation, catalog })
 }
 
@@ -105,7 +115,7 @@ pub fn find_change(
 }
 
 /// Which rows of the training files are trained on, and which are held out.
-fn held(data: &Data, seed: u64) -> (Held, Option<Held>) {
+pub(crate) fn held(data: &Data, seed: u64) -> (Held, Option<Held>) {
     match data.validation {
         Validation::Fraction(share) => (Held::Trained { seed, share }, Some(Held::Out { seed, share })),
         _ => (Held::All, None),
@@ -118,15 +128,15 @@ fn pass<'a>(dataset: &'a dyn Dataset, data: &'a Data, wanted: &'a (dyn Fn(u64) -
 }
 
 /// Makes rows of files.
-struct Maker<'a> {
-    data: &'a Data,
-    encoder: Arc<Encoder>,
-    cache: Option<Arc<BlockCache>>,
+pub(crate) struct Maker<'a> {
+    pub(crate) data: &'a Data,
+    pub(crate) encoder: Arc<Encoder>,
+    pub(crate) cache: Option<Arc<BlockCache>>,
 }
 
 impl Maker<'_> {
     /// Of about so many rows: held whole, or in blocks. Also gives the number of bad ones.
-    fn make(
+    pub(crate) fn make(
         &self,
         files: Arc<dyn Dataset>,
         held: Held,
@@ -146,10 +156,15 @@ impl Maker<'_> {
             cache.make_room(rows.saturating_mul(4 * (width as u64 + 1)));
         }
         let (listing, skipped) = list(pass, encoder, cache.as_deref())?;
+        Ok((self.blocks(files, held, listing.clone()), listing, skipped))
+    }
+
+    /// Of files whose blocks are known.
+    pub(crate) fn blocks(&self, files: Arc<dyn Dataset>, held: Held, listing: Listing) -> Rows {
+        let Self { data, encoder, cache } = self;
         let name = files.file().to_owned();
         let how = (data.reading.clone(), data.on_bad_row);
         let source = Files::new(name, encoder.clone(), how, held, Box::new(move || Ok(files.clone())));
-        let blocks = Blocks::new(listing.clone(), data, cache.clone(), vec![Box::new(source)]);
-        Ok((Rows::Blocks(Arc::new(blocks)), listing, skipped))
+        Rows::Blocks(Arc::new(Blocks::new(listing, data, cache.clone(), vec![Box::new(source)])))
     }
 }

@@ -161,7 +161,11 @@ fn a_file_that_changes_while_it_is_read_ends_the_run() {
     let address: std::net::SocketAddr = site.until("the coordinator listens", || {
         coordinator.errors().split_once("listening on ")?.1.split_once(';')?.0.parse().ok()
     });
-    replace_in_place(&site.folder().join("rows.csv"), &rows(Some(9_000)));
+    // Another class, in as many bytes.
+    let (before, after) = (row(9_000, 0), row(9_000, 0).replace(",0\n", ",2\n").replace(",1\n", ",0\n"));
+    let changed = rows(None).replacen(&before, &after.replace(",2\n", ",1\n"), 1);
+    assert!(changed.len() == rows(None).len() && changed != rows(None));
+    replace_in_place(&site.folder().join("rows.csv"), &changed);
     let mut command = site.worker_command("w", address, &[]);
     no_cache(0, &mut command);
     let _worker = lockstep_tests::cluster::Process::start(command, "w", site.folder());
@@ -176,4 +180,24 @@ fn replace_in_place(path: &Path, text: &str) {
     use std::io::Write as _;
     let mut file = fs::File::options().write(true).truncate(true).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Of three workers one reads its own copy, one has a copy that differs in a row, one is served.
+#[test]
+fn workers_that_read_for_themselves() {
+    let served = site(1);
+    let expected = trained(&served, 1, no_cache, &[]);
+    let mixed = site(1);
+    for (folder, changed) in [("good", None), ("bad", Some(9_000))] {
+        fs::create_dir(mixed.folder().join(folder)).unwrap();
+        mixed.write(&format!("{folder}/rows.csv"), rows(changed));
+    }
+    let own = |number: usize, command: &mut std::process::Command| {
+        no_cache(number, command);
+        let root = ["good", "bad", "none"][number];
+        if root != "none" {
+            command.args(["--data", root]);
+        }
+    };
+    assert_eq!(trained(&mixed, 3, own, &[]), expected);
 }

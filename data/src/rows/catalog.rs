@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Block, Encoder, Shape, Skipped, Table};
+use crate::{Block, Encoder, FileEntry, Shape, Skipped, Table};
 
 /// A run's data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub struct Catalog {
     pub train: Listing,
     /// The rows to validate on.
     pub validation: Option<Listing>,
+    /// The files of the rows to train on.
+    pub train_files: Vec<FileEntry>,
+    /// Those of the rows to validate on; none where these come out of the training files.
+    pub validation_files: Vec<FileEntry>,
     /// Bad rows that were left out.
     pub skipped: Skipped,
 }
@@ -80,6 +84,13 @@ pub enum Changed {
     },
 }
 
+impl Catalog {
+    /// Whether its numbers agree with each other: it may come from a file or a peer.
+    pub fn is_sound(&self) -> bool {
+        self.train.is_sound() && self.validation.as_ref().is_none_or(Listing::is_sound)
+    }
+}
+
 impl Listing {
     /// A hash of all rows, their shape and how they are cut into blocks.
     pub fn digest(&self) -> [u8; 32] {
@@ -121,7 +132,7 @@ impl Listing {
         starts.collect()
     }
 
-    /// Whether its numbers agree with each other: it may come from a file or a peer.
+    /// As [`Catalog::is_sound`].
     pub fn is_sound(&self) -> bool {
         let rows = self.blocks.iter().try_fold(0u64, |sum, entry| sum.checked_add(entry.rows));
         let within = |entry: &Entry| entry.rows <= entry.of.rows;

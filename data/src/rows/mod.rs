@@ -13,6 +13,7 @@ mod catalog;
 mod files;
 mod list;
 mod memory;
+mod roots;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ pub use catalog::{Catalog, Changed, Entry, Listing};
 pub(crate) use files::Files;
 pub use files::Held;
 pub(crate) use list::{list, whole};
+pub use roots::Roots;
 
 /// A dataset's rows.
 #[derive(Clone, Debug)]

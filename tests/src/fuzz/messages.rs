@@ -169,7 +169,14 @@ pub(super) fn cluster(mutate: &mut Mutate) {
         target: Target::Classes { column: "y".into(), labels: vec!["0".into(), "1".into()] },
         weights: None,
     };
-    let catalog = Catalog { encoder, train: listing, validation: of_validation, skipped: Skipped::default() };
+    let catalog = Catalog {
+        encoder,
+        train: listing,
+        validation: of_validation,
+        train_files: Vec::new(),
+        validation_files: Vec::new(),
+        skipped: Skipped::default(),
+    };
     let rows = Datasets::new(Prepared { train, validation, catalog });
     let model = assemble::model(&run, &rows).unwrap();
     let standing = Standing { start: 1, ..Standing::default() };

@@ -44,8 +44,11 @@ pub(super) async fn join(
     connection.start_heartbeat(Duration::from_millis(run.cluster.heartbeat_ms));
 
     let client = connection.rows(welcome.session).await?;
-    let (train, validation) =
-        if welcome.blocks { in_blocks(client, &run).await? } else { whole(client, &welcome).await? };
+    let (train, validation) = if welcome.blocks {
+        in_blocks(options, client, &run).await?
+    } else {
+        whole(client, &welcome).await?
+    };
     info!("{} training rows{}", train.rows(), if welcome.blocks { ", in blocks" } else { "" });
     let Welcome { session, run, window, .. } = welcome;
     let ready = tokio::task::spawn_blocking(move || {
@@ -71,15 +74,19 @@ async fn whole(client: RowsClient, welcome: &Welcome) -> Result<(Rows, Option<Ro
 }
 
 /// Rows that are read when they are needed; of the two, the smaller may be held whole.
-async fn in_blocks(client: RowsClient, run: &spec::Run) -> Result<(Rows, Option<Rows>), Lost> {
+async fn in_blocks(
+    options: &Options,
+    client: RowsClient,
+    run: &spec::Run,
+) -> Result<(Rows, Option<Rows>), Lost> {
     let json = client.catalog().await?;
     let catalog: Catalog = serde_json::from_slice(&json).map_err(|error| Lost::Rows(error.to_string()))?;
-    let sound = |listing: &Listing| listing.is_sound();
-    if !sound(&catalog.train) || !catalog.validation.as_ref().is_none_or(sound) {
+    if !catalog.is_sound() {
         return Err(Lost::Rows("its catalog contradicts itself".into()));
     }
     let cache = BlockCache::of_user().map(Arc::new);
-    let dataset = async |dataset: Dataset, listing: &Listing| {
+    let [train_files, validation_files] = catalog.below(&options.roots, &run.data, run.seed);
+    let dataset = async |dataset: Dataset, listing: &Listing, files: Option<Box<dyn Source>>| {
         if listing.whole {
             let table = client.table(dataset, 0, listing.shape.clone()).await?;
             return Ok::<_, Lost>(Rows::Whole(Arc::new(table)));
@@ -91,12 +98,13 @@ async fn in_blocks(client: RowsClient, run: &spec::Run) -> Result<(Rows, Option<
             shape: listing.shape.clone(),
             starts: listing.starts(),
         };
-        let sources: Vec<Box<dyn Source>> = vec![Box::new(served)];
+        let served: Box<dyn Source> = Box::new(served);
+        let sources = files.into_iter().chain([served]).collect();
         Ok(Rows::Blocks(Arc::new(Blocks::new(listing.clone(), &run.data, cache.clone(), sources))))
     };
-    let train = dataset(Dataset::Train, &catalog.train).await?;
+    let train = dataset(Dataset::Train, &catalog.train, train_files).await?;
     let validation = match &catalog.validation {
-        Some(listing) => Some(dataset(Dataset::Validation, listing).await?),
+        Some(listing) => Some(dataset(Dataset::Validation, listing, validation_files).await?),
         None => None,
     };
     Ok((train, validation))
