@@ -48,17 +48,18 @@ fn a_number_from_columns_of_all_kinds() {
         let (x, kind, day) = (i * 7919 % 1000, ["low", "high"][i as usize % 2], i % 28 + 1);
         let y = f64::from(x) / 250.0 + if kind == "high" { 3.0 } else { 0.0 };
         let x = if i % 10 == 3 { String::new() } else { x.to_string() };
-        format!("{x},{kind},2024-02-{day:02},name {i},{y}\n")
+        format!("{x},{kind},2024-02-{day:02},name {i},town {},{y}\n", i % 70)
     };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("a b.csv");
-    std::fs::write(&data, "x,kind,day,name,y\n".to_owned() + &(0..2000).map(row).collect::<String>())
+    std::fs::write(&data, "x,kind,day,name,town,y\n".to_owned() + &(0..2000).map(row).collect::<String>())
         .unwrap();
     let text = init(folder.path(), &data.display().to_string(), "y");
     for line in [
         "\"x\" = { numeric = { missing = \"median\", indicator = true } }  # 200 missing",
         "\"kind\" = { categorical = { most = 100 } }  # 2 different",
         "\"day\" = \"date_time\"",
+        "\"town\" = { categorical = { embedding = 8 } }  # 70 different, a learnt vector for each",
         "\"name\" = \"ignore\"  # text that hardly repeats",
     ] {
         assert!(text.contains(line), "{line}: {text}");

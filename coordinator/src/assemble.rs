@@ -49,7 +49,8 @@ pub struct From {
 /// # Errors
 /// If layers do not fit the rows, each other or the loss.
 pub fn model(run: &Run, rows: &Rows) -> Result<Model, ShapeError> {
-    Model::new(&run.model, &rows.train.shape().sample, target(rows))
+    let shape = rows.train.shape();
+    Model::embedding(&run.model, &shape.sample, &shape.embeddings, target(rows))
 }
 
 /// What the rows are labelled with.

@@ -91,6 +91,7 @@ impl Encoder {
         };
         let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
         let table = Table::new(self.sample(), x, rows.targets);
+        let table = table.and_then(|table| table.embedded(self.embeddings()));
         let table = match weights {
             Some(_) if rows.weights.iter().all(|weight| *weight == 0.0) => {
                 return Err(DataError::whole(data.file(), Wrong::NoWeight));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use lockstep_core::ops::embedding::Embedding;
 use lockstep_core::run::spec::Loss;
 use serde::{Deserialize, Serialize};
 
-use crate::{Feature, RowWeights};
+use crate::{Code, Feature, RowWeights};
 
 /// From what a file holds to what a model sees, and back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,6 +111,21 @@ impl Encoder {
         }
     }
 
+    /// Which of a row's numbers are indices, and what stands for them.
+    pub fn embeddings(&self) -> Vec<Embedding> {
+        let Inputs::Columns(columns) = &self.inputs else { return Vec::new() };
+        let mut place = 0;
+        let mut embeddings = Vec::new();
+        for feature in columns {
+            if let Code::Embedding { values, width } = &feature.code {
+                let name = feature.column.clone();
+                embeddings.push(Embedding { name, place, values: values.len() + 1, width: *width });
+            }
+            place += feature.width();
+        }
+        embeddings
+    }
+
     /// The classes in order; `None` if the target is a number.
     pub fn labels(&self) -> Option<&[String]> {
         match &self.target {
@@ -195,7 +211,6 @@ pub(crate) fn order(labels: BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     fn encoder() -> Encoder {
         Encoder {

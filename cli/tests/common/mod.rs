@@ -48,7 +48,13 @@ impl Trained {
     pub fn new(text: &str, sets: &[&str], base: &Path) -> Self {
         let run = parse(text, &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
         let data = load(&run.data, Goal::of(&run), run.seed, base).unwrap();
-        let model = Model::new(&run.model, &data.encoder.sample(), target_of(&data.encoder)).unwrap();
+        let model = Model::embedding(
+            &run.model,
+            &data.encoder.sample(),
+            &data.encoder.embeddings(),
+            target_of(&data.encoder),
+        )
+        .unwrap();
         let arrangement = Arrangement::Rows(data.train.rows());
         let mut order = Order::new(run.seed, run.cluster.shards, run.train.batch_size, arrangement);
         let (plan, shards) = (order.plan(), run.cluster.shards);

@@ -153,7 +153,7 @@ fn parsed(bytes: &[u8]) -> Result<ModelFile, Damage> {
         .map_err(|error| Damage::Metadata { key: ENCODER, why: error.to_string() })?;
     let step = entry(STEP, text(STEP)?)?;
     let digest = entry(DIGEST, text(DIGEST)?)?;
-    let model = Model::new(&run.model, &encoder.sample(), target_of(&encoder))?;
+    let model = Model::embedding(&run.model, &encoder.sample(), &encoder.embeddings(), target_of(&encoder))?;
     let expected =
         model.layout().tensors().iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
     check(&contents.tensors, expected)?;

@@ -155,7 +155,10 @@ fn column(column: &Column) -> String {
             let scale = quoted(word(&SCALES, *scale));
             format!("{{ numeric = {{ scale = {scale}, missing = {missing}, indicator = {indicator} }} }}")
         }
-        Column::Categorical { most } => format!("{{ categorical = {{ most = {most} }} }}"),
+        Column::Categorical { most, embedding } => {
+            let embedding = embedding.map(|width| format!(", embedding = {width}")).unwrap_or_default();
+            format!("{{ categorical = {{ most = {most}{embedding} }} }}")
+        }
         Column::Boolean => quoted("boolean"),
         Column::DateTime { parts, format } => {
             let words = |part| word(&PARTS, part).to_owned();

@@ -107,7 +107,8 @@ fn columns() -> impl Strategy<Value = Column> {
     prop_oneof![
         Just(Column::Ignore),
         Just(Column::Boolean),
-        (1u64..1000).prop_map(|most| Column::Categorical { most }),
+        (1u64..1000, proptest::option::of(1u64..=4096))
+            .prop_map(|(most, embedding)| Column::Categorical { most, embedding }),
         (scale, fill, any::<bool>()).prop_map(|(scale, missing, indicator)| Column::Numeric {
             scale,
             missing,

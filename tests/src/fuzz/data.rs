@@ -46,7 +46,8 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let kinds = [
         Column::Ignore,
         Column::Boolean,
-        Column::Categorical { most: 2 },
+        Column::Categorical { most: 2, embedding: None },
+        Column::Categorical { most: 2, embedding: Some(3) },
         Column::DateTime { parts: None, format: None },
         Column::DateTime { parts: None, format: Some("%Y%m%d".into()) },
         Column::Numeric { scale: Scale::Log, missing: Fill::Median, indicator: true },

@@ -90,10 +90,13 @@ pub enum Column {
         /// Whether a second value tells if the first was missing.
         indicator: bool,
     },
-    /// One of some values: a place for each, and one for all others.
+    /// One of some values: a place or a vector for each, and one for all others.
     Categorical {
-        /// At most so many values have a place of their own, the most frequent ones. 100 by default.
+        /// At most so many values have a place of their own, the most frequent ones. 100 by default, and
+        /// 100,000 with an embedding.
         most: u64,
+        /// A learnt vector of so many numbers stands for each value, instead of a place.
+        embedding: Option<u64>,
     },
     /// True or false: 1 or 0.
     Boolean,
