@@ -146,8 +146,13 @@ impl Ready {
             progress.best = progress.best.filter(|best| Some(best.metric) == run.checkpoint.best);
             From { progress, weights: checkpoint.weights, optimizer: checkpoint.optimizer }
         });
-        let cluster =
-            assemble::cluster(&run, &model, &rows, Standing { start, fingerprint, checkpoint: from });
+        let cluster = assemble::cluster(
+            &run,
+            &model,
+            &rows,
+            directory.kind(),
+            Standing { start, fingerprint, checkpoint: from },
+        );
 
         let done = resumed.map_or(0, |(step, _)| step);
         if done > 0 {

@@ -37,7 +37,7 @@ pub enum Inputs {
 }
 
 /// What comes out of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Target {
     /// One of some classes.
@@ -47,18 +47,56 @@ pub enum Target {
         /// Class i is `labels[i]`: in numeric order if all are whole numbers, else by bytes.
         labels: Vec<String>,
     },
-    /// A number, as it is.
+    /// A number t, of which (t - mean) / deviation is learnt.
     Values {
         /// The column's name.
         column: String,
+        /// Over the training rows; 0 for the number as it is.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        mean: f64,
+        /// Over the training rows, 1 for a constant column; 1 for the number as it is.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        deviation: f64,
     },
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
 impl Target {
+    /// A number as it is.
+    pub fn number(column: impl Into<String>) -> Self {
+        Self::Values { column: column.into(), mean: 0.0, deviation: 1.0 }
+    }
+
+    /// What is learnt of a number.
+    pub(crate) fn learnt(&self, number: f64) -> f32 {
+        match self {
+            Self::Values { mean, deviation, .. } => ((number - mean) / deviation) as f32,
+            Self::Classes { .. } => number as f32,
+        }
+    }
+
+    /// The number of which this was learnt, in the column's own unit.
+    pub fn of_learnt(&self, learnt: f32) -> f32 {
+        match self {
+            Self::Values { mean, deviation, .. } => (mean + deviation * f64::from(learnt)) as f32,
+            Self::Classes { .. } => learnt,
+        }
+    }
     /// The column's name.
     pub fn column(&self) -> &str {
         match self {
-            Self::Classes { column, .. } | Self::Values { column } => column,
+            Self::Classes { column, .. } | Self::Values { column, .. } => column,
         }
     }
 }
@@ -81,6 +119,9 @@ pub enum Bad {
     /// Fewer than two classes, or one twice.
     #[error("the encoder's classes are not two or more different ones")]
     Classes,
+    /// A mean or a deviation that nothing can be scaled by.
+    #[error("the encoder cannot scale the target")]
+    Scale,
     /// Weights of other classes, or below 0.
     #[error("the encoder's weights of classes are not one for each")]
     Weights,
@@ -159,6 +200,11 @@ impl Encoder {
         if width.is_none_or(|width| width == 0) {
             return Err(Bad::NoInputs);
         }
+        if let Target::Values { mean, deviation, .. } = self.target
+            && !(mean.is_finite() && deviation.is_finite() && deviation > 0.0)
+        {
+            return Err(Bad::Scale);
+        }
         if let Some(column) = self.weight_column() {
             once(column)?;
         }
@@ -227,12 +273,14 @@ mod tests {
     fn json_keeps_every_bit() {
         let bytes = Encoder {
             inputs: Inputs::Bytes { column: "image".into(), sample: vec![28, 28] },
-            target: Target::Values { column: "label".into() },
+            target: Target::number("label"),
             weights: None,
         };
         let weights = RowWeights { column: Some("w".into()), classes: Some(vec![1.0 / 3.0, 2.0]) };
         let weighted = Encoder { weights: Some(weights), ..encoder() };
-        for encoder in [encoder(), bytes, weighted] {
+        let target = Target::Values { column: "y".into(), mean: 0.1, deviation: 1.0 / 3.0 };
+        let scaled = Encoder { target, ..encoder() };
+        for encoder in [encoder(), bytes, weighted, scaled] {
             assert_eq!(Encoder::from_json(&encoder.to_json()), Ok(encoder));
         }
     }
@@ -253,6 +301,12 @@ mod tests {
             let weights = RowWeights { column: column.map(Into::into), classes };
             let encoder = Encoder { weights: Some(weights), ..encoder() };
             assert!(Encoder::from_json(&encoder.to_json()).is_err());
+        }
+        for (mean, deviation) in [(f64::MAX, 0.0), (0.0, -1.0), (f64::MAX, f64::MAX)] {
+            let target = Target::Values { column: "y".into(), mean, deviation };
+            let encoder = Encoder { target, ..encoder() };
+            let read = Encoder::from_json(&encoder.to_json());
+            assert_eq!(read, if deviation > 0.0 { Ok(encoder) } else { Err(Bad::Scale) });
         }
         let none = Encoder { inputs: Inputs::Columns(Vec::new()), ..encoder() };
         assert_eq!(Encoder::from_json(&none.to_json()), Err(Bad::NoInputs));

@@ -206,7 +206,7 @@ impl Numbers {
 }
 
 /// A constant column is only centred.
-fn or_one(deviation: f64) -> f64 {
+pub(crate) fn or_one(deviation: f64) -> f64 {
     if deviation > 0.0 { deviation } else { 1.0 }
 }
 

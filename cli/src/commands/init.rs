@@ -121,11 +121,19 @@ fn head(data: &str, path: &str, target: &str, rows: u64, goal: &Summary, task: T
     let name = if name.is_empty() { "run".into() } else { name };
     // So few rows are needed to tell good from bad, and the others to learn.
     let share = if rows > 50_000 { 0.1 } else { 0.2 };
+    let scale = match task {
+        // A network starts with outputs of about 0, give or take 1.
+        Task::Number => {
+            "# Learnt as (t - mean) / deviation; predictions and errors are in its own unit.\n\
+                         target_scale = \"standardize\"\n"
+        }
+        Task::Classes(_) => "",
+    };
     let data_comment = data.replace(['\n', '\r'], " ");
     format!(
         "# {data_comment}: {} rows; {what}.\n\nname = {}\nseed = 1\n\n[data]\ntrain = {}\n\
          # Held out by a hash of the row's number, so that the same rows stay held out when others follow.\n\
-         validation = {share}\ntarget = {}\n",
+         validation = {share}\ntarget = {}\n{scale}",
         count(rows),
         quoted(&name),
         quoted(path),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::cluster::{NUMERICS, WIRES};
 use super::columns::{PARTS, SCALES};
-use super::data::{FORMATS, ON_BAD_ROW};
+use super::data::{FORMATS, ON_BAD_ROW, TARGET_SCALES};
 use super::model::INITS;
 use super::spec::{
     Activation, Adam, ClassWeights, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule,
@@ -130,6 +130,7 @@ fn data(data: &Data) -> Vec<Line> {
             Validation::Source(paths) => free("validation", source(paths)),
         },
         or_unset("target", data.target.as_deref().map(quoted), "images have their labels beside them"),
+        fixed("target_scale", quoted(word(&TARGET_SCALES, data.target_scale))),
         or_unset("weight", data.weight.as_deref().map(quoted), "every row weighs 1"),
         or_unset("features", features, "every column but the target"),
         or_unset("columns", columns, "what each column is follows from its values"),

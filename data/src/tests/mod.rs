@@ -13,7 +13,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation};
+use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, TargetScale, Validation};
 use tempfile::TempDir;
 
 use crate::{Code, DataError, Encoder, Goal, Inputs, Number, Prepared, Table, Taking, TargetUse, load};
@@ -76,6 +76,7 @@ fn table(train: &str, target: &str) -> Data {
         train: file(train),
         validation: Validation::None,
         target: Some(target.into()),
+        target_scale: TargetScale::None,
         weight: None,
         features: None,
         columns: BTreeMap::new(),

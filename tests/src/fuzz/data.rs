@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::run::spec::{
-    ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation,
+    ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, TargetScale, Validation,
 };
 use lockstep_data::{Features, Goal, Receiver, Table, Targets};
 
@@ -74,6 +74,7 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
         train,
         validation,
         target,
+        target_scale: TargetScale::Standardize,
         weight,
         features,
         columns,

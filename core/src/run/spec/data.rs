@@ -13,6 +13,8 @@ pub struct Data {
     pub validation: Validation,
     /// The column to predict; always there for a table, never for an IDX pair.
     pub target: Option<String>,
+    /// What of a numeric target is learnt, the number itself by default.
+    pub target_scale: TargetScale,
     /// The column of the rows' weights; `None`: 1 each.
     pub weight: Option<String>,
     /// The feature columns; `None` means every column but the target, the weight and those that are ignored.
@@ -27,6 +29,15 @@ pub struct Data {
     pub in_memory: u64,
     /// Rows in one shuffle window of a span, 16,384 by default.
     pub shuffle_rows: u64,
+}
+
+/// What of a numeric target is learnt. Predictions and errors are in the column's own unit all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetScale {
+    /// The number as it is.
+    None,
+    /// (t - mean) / deviation, both over the training rows.
+    Standardize,
 }
 
 /// How files are read.
