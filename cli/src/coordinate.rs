@@ -58,6 +58,7 @@ pub struct RunArguments {
 pub struct Ready {
     pub run: Run,
     rows: Rows,
+    rows_skipped: Skipped,
     model: Model,
     opened: Opened,
     began: Instant,
@@ -83,6 +84,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
         let Skipped { train, validation } = skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
     }
+    let rows_skipped = skipped;
     let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
@@ -97,7 +99,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let identity = Identity { run: &run, encoder: &encoder, model: &model, train, inputs, base: &base };
     let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
-    Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
+    Ok(Ready { run, rows, rows_skipped, model, opened, began, record_every, time_limit })
 }
 
 /// A run file with its overrides.
@@ -129,7 +131,7 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began, record_every, time_limit } = self;
+        let Self { run, rows, rows_skipped, model, opened, began, record_every, time_limit } = self;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
             let text = format!("a damaged checkpoint was put aside: {problem}");
@@ -188,6 +190,7 @@ impl Ready {
         let progress = cluster.machine().progress();
         let wall = began.elapsed().as_secs_f64();
         let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
+        let results = Results { rows_skipped, ..results };
         if let Some(Err(problem)) =
             progress.best.and_then(|best| best.step()).map(|step| directory.finish_best(step))
         {

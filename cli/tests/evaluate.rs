@@ -1,5 +1,7 @@
 //! `lockstep evaluate`, compared with what its metrics mean on `lockstep predict`'s output.
 
+#![allow(clippy::unwrap_used, reason = "it is a test that fails")]
+
 mod common;
 
 use common::{Trained, column, example, json, records, refused, stdout};

@@ -5,6 +5,8 @@ use std::path::Path;
 use lockstep_core::epoch::held_out;
 use lockstep_core::run::spec::{Data, Validation};
 
+use serde::{Deserialize, Serialize};
+
 use crate::fit::fit;
 use crate::pass::Pass;
 use crate::{DataError, Encoder, Goal, Table, TargetUse, Wrong, open};
@@ -23,7 +25,7 @@ pub struct Prepared {
 }
 
 /// Bad rows that were left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Of the rows to train on.
     pub train: u64,
