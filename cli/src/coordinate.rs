@@ -160,6 +160,7 @@ impl Ready {
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
         let Self { run, rows, model, opened, began, record_every, time_limit } = self;
+        let rows_skipped = rows.catalog.skipped;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
             let text = format!("a damaged checkpoint was put aside: {problem}");
@@ -176,8 +177,13 @@ impl Ready {
             progress.best = progress.best.filter(|best| Some(best.metric) == run.checkpoint.best);
             From { progress, weights: checkpoint.weights, optimizer: checkpoint.optimizer }
         });
-        let cluster =
-            assemble::cluster(&run, &model, &rows, Standing { start, fingerprint, checkpoint: from });
+        let cluster = assemble::cluster(
+            &run,
+            &model,
+            &rows,
+            directory.kind(),
+            Standing { start, fingerprint, checkpoint: from },
+        );
 
         let done = resumed.map_or(0, |(step, _)| step);
         if done > 0 {
@@ -213,6 +219,7 @@ impl Ready {
         let progress = cluster.machine().progress();
         let wall = began.elapsed().as_secs_f64();
         let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
+        let results = Results { rows_skipped, ..results };
         if let Some(Err(problem)) =
             progress.best.and_then(|best| best.step()).map(|step| directory.finish_best(step))
         {

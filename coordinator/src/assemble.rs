@@ -7,7 +7,7 @@ use lockstep_core::chunks::Chunks;
 use lockstep_core::digest::Digest;
 use lockstep_core::epoch::Plan;
 use lockstep_core::evaluation;
-use lockstep_core::metrics::Metric;
+use lockstep_core::metrics::{Kind, Metric};
 use lockstep_core::model::{Model, ShapeError, Target};
 use lockstep_core::numerics::PIECE_ROWS;
 use lockstep_core::optimizer::Optimizer;
@@ -49,7 +49,8 @@ pub struct From {
 /// # Errors
 /// If layers do not fit the rows, each other or the loss.
 pub fn model(run: &Run, rows: &Datasets) -> Result<Model, ShapeError> {
-    Model::new(&run.model, &rows.train.shape().sample, target(rows))
+    let shape = rows.train.shape();
+    Model::embedding(&run.model, &shape.sample, &shape.embeddings, target(rows))
 }
 
 /// What the rows are labelled with.
@@ -88,8 +89,8 @@ pub fn plan(run: &Run, rows: &Datasets) -> Plan {
     Plan::new(rows.train.rows(), run.cluster.shards, run.train.batch_size)
 }
 
-/// The cluster, ready for its first input.
-pub fn cluster(run: &Run, model: &Model, rows: &Datasets, standing: Standing) -> Cluster {
+/// The cluster, ready for its first input; `kind` is what is reported of an evaluation.
+pub fn cluster(run: &Run, model: &Model, rows: &Datasets, kind: Kind, standing: Standing) -> Cluster {
     let plan = plan(run, rows);
     let total_steps = total_steps(run, rows);
     let json = |rows: &Rows| serde_json::to_string(&rows.shape()).unwrap_or_default();
@@ -101,11 +102,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Datasets, standing: Standing) ->
         pieces: u32::try_from(pieces).unwrap_or(u32::MAX),
         save_every: run.checkpoint.every_steps.max(1),
         save_after: run.checkpoint.every_seconds.map(Duration::from_secs),
-        watched: Watched {
-            kind: evaluation::kind(target(rows)),
-            best: run.checkpoint.best,
-            early_stopping: run.train.early_stopping,
-        },
+        watched: Watched { kind, best: run.checkpoint.best, early_stopping: run.train.early_stopping },
         on_nonfinite: run.train.on_nonfinite,
         heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
         min_workers: run.cluster.min_workers,

@@ -58,11 +58,11 @@ pub fn class_of(loss: Loss, outputs: &[f32]) -> u32 {
     }
 }
 
-/// What is reported of rows with such targets.
+/// What is reported of rows with such targets, numbers being as they are learnt.
 pub const fn kind(target: Target) -> Kind {
     match target {
         Target::Classes(_) => Kind::Classes,
-        Target::Values(_) => Kind::Numbers,
+        Target::Values(_) => Kind::Numbers { unit: 1.0 },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::coder::Coder;
+use crate::coder::{Coder, number_of};
 use crate::fit::{find, value_of};
 use crate::pass::Pass;
 use crate::weigh::weight_of;
@@ -55,6 +55,7 @@ impl Encoder {
         };
         let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
         let table = Table::new(self.sample(), x, rows.targets);
+        let table = table.and_then(|table| table.embedded(self.embeddings()));
         let table = match weights {
             Some(_) if rows.weights.iter().all(|weight| *weight == 0.0) => {
                 return Err(DataError::whole(data.file(), Wrong::NoWeight));
@@ -71,6 +72,7 @@ struct Rows<'a> {
     coders: Vec<Coder<'a>>,
     width: usize,
     x: Vec<f32>,
+    target: Option<&'a Target>,
     labels: &'a [String],
     classes: BTreeMap<&'a str, u32>,
     targets: Targets,
@@ -98,6 +100,7 @@ impl<'a> Rows<'a> {
             width: coders.iter().map(Coder::width).sum(),
             coders,
             x: Vec::new(),
+            target,
             labels,
             classes: labels.iter().map(String::as_str).zip(0..).collect(),
             targets,
@@ -135,9 +138,18 @@ impl<'a> Rows<'a> {
         };
         // Last, because it is what is left behind.
         let (cell, place, mut class_of_row) = (cell(place), Some(place), None);
+        let target = self.target;
         match &mut self.targets {
             Targets::Absent => {}
-            Targets::Values { of, .. } => of.push(value_of(cell).map_err(|why| (place, why))?),
+            Targets::Values { of, .. } => {
+                value_of(cell).map_err(|why| (place, why))?;
+                let value = number_of(cell).map_err(|why| (place, why))?;
+                let learnt = target.map_or(value as f32, |target| target.learnt(value));
+                if !learnt.is_finite() {
+                    return Err((place, Wrong::NotNumber(cell.spelled().into())));
+                }
+                of.push(learnt);
+            }
             Targets::Classes { of, .. } => {
                 let label = cell.spelled();
                 let class = self.classes.get(label.as_ref()).ok_or_else(|| {

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::nearest;
-use lockstep_core::run::spec::{Column as Meant, Data};
+use lockstep_core::run::spec::{Column as Meant, Data, TargetScale};
 
 use crate::coder::number_of;
 use crate::encoder::{Wanted, order};
-use crate::fitter::Fitter;
+use crate::fitter::{Fitter, or_one};
+use crate::moments::ColumnMoments;
 use crate::pass::Pass;
 use crate::weigh::weight_of;
 use crate::{
@@ -42,7 +43,7 @@ pub(crate) fn fit(pass: Pass<'_>, run: &Data, goal: Goal<'_>) -> Result<(Encoder
     if bytes.is_none() && fitters.is_empty() {
         return Err(DataError::whole(data.file(), Wrong::NoFeatures));
     }
-    let mut target_fitter = TargetFitter::new(Wanted::by(goal.loss));
+    let mut target_fitter = TargetFitter::new(Wanted::by(goal.loss), run.target_scale);
     let columns: Vec<usize> =
         fitters.iter().map(|(column, _)| *column).chain(std::iter::once(target)).chain(weight).collect();
     let mut rows = 0u64;
@@ -55,7 +56,7 @@ pub(crate) fn fit(pass: Pass<'_>, run: &Data, goal: Goal<'_>) -> Result<(Encoder
         if let Some((place, cell)) = rest.next() {
             weight_of(*cell).map_err(|why| (Some(place), why))?;
         }
-        target_fitter.add(*cell).map_err(|why| (Some(place), why))?;
+        target_fitter.add(row, *cell).map_err(|why| (Some(place), why))?;
         fitters.iter_mut().for_each(|(_, fitter)| fitter.count(row));
         rows += 1;
         Ok(())
@@ -154,16 +155,20 @@ struct TargetFitter {
     wanted: Wanted,
     /// Rows of each label.
     counts: BTreeMap<String, u64>,
+    scale: TargetScale,
+    moments: ColumnMoments,
 }
 
 impl TargetFitter {
-    fn new(wanted: Wanted) -> Self {
-        Self { wanted, counts: BTreeMap::new() }
+    fn new(wanted: Wanted, scale: TargetScale) -> Self {
+        Self { wanted, counts: BTreeMap::new(), scale, moments: ColumnMoments::default() }
     }
 
-    fn add(&mut self, cell: Cell<'_>) -> Result<(), Wrong> {
+    fn add(&mut self, row: u64, cell: Cell<'_>) -> Result<(), Wrong> {
         if self.wanted == Wanted::Values {
-            return value_of(cell).map(drop);
+            value_of(cell)?;
+            self.moments.add(row, number_of(cell)?);
+            return Ok(());
         }
         if cell == Cell::Missing {
             return Err(Wrong::NoLabel);
@@ -179,7 +184,11 @@ impl TargetFitter {
     fn finish(self, column: &str) -> Result<Target, Wrong> {
         let column = column.to_owned();
         if self.wanted == Wanted::Values {
-            return Ok(Target::Values { column });
+            let (mean, deviation) = self.moments.finish();
+            return Ok(match self.scale {
+                TargetScale::None => Target::number(column),
+                TargetScale::Standardize => Target::Values { column, mean, deviation: or_one(deviation) },
+            });
         }
         let labels = order(self.counts.into_keys().collect());
         match (labels.as_slice(), self.wanted) {

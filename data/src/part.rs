@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use lockstep_core::ops::embedding::index;
 use sha2::{Digest, Sha256};
 
 use crate::table::is_weight;
@@ -59,6 +60,9 @@ pub enum PartError {
         /// Classes of the shape.
         count: u32,
     },
+    /// A feature that should be one.
+    #[error("a value is no index of its embedding")]
+    Index,
     /// A weight below 0, NaN or infinite.
     #[error("a row's weight is {0}")]
     Weight(f32),
@@ -148,6 +152,10 @@ impl Receiver {
         if matches!(shape.targets, TargetType::Classes(0) | TargetType::Values(0)) {
             return Err(PartError::Shape);
         }
+        let places = shape.embeddings.iter().all(|of| of.place < width);
+        if !places || shape.features == FeatureType::U8 && !shape.embeddings.is_empty() {
+            return Err(PartError::Shape);
+        }
         let features = match shape.features {
             FeatureType::F32 => Features::F32(Vec::new()),
             FeatureType::U8 => Features::U8(Vec::new()),
@@ -183,6 +191,7 @@ impl Receiver {
         }
         let [features, targets, weights] = self.split(rows, body)?;
         check(&self.features, &self.targets, features, targets)?;
+        self.check_indices(features)?;
         let weight = |word: &[u8; 4]| f32::from_le_bytes(*word);
         if let Some(bad) = words(weights).iter().map(weight).find(|weight| !is_weight(*weight)) {
             return Err(PartError::Weight(bad));
@@ -220,6 +229,7 @@ impl Receiver {
             return Err(PartError::Missing(missing));
         }
         let table = Table::new(self.shape.sample, self.features, self.targets);
+        let table = table.and_then(|table| table.embedded(self.shape.embeddings));
         let weighted = table
             .and_then(|table| if self.shape.weights { table.weighted(self.weights) } else { Some(table) });
         weighted.ok_or(PartError::Shape)
@@ -246,6 +256,18 @@ impl Receiver {
             }
             _ => Err(PartError::Length { rows, found: body.len() as u64, expected: expected as u64 }),
         }
+    }
+
+    fn check_indices(&self, features: &[u8]) -> Result<(), PartError> {
+        let number = |row: &[[u8; 4]], place: usize| row.get(place).map(|word| f32::from_le_bytes(*word));
+        let mut rows = words(features).chunks_exact(self.width);
+        let fit = rows.all(|row| {
+            self.shape
+                .embeddings
+                .iter()
+                .all(|of| number(row, of.place).is_some_and(|value| index(value, of.values).is_some()))
+        });
+        if fit { Ok(()) } else { Err(PartError::Index) }
     }
 
     /// Drops the features of a part whose targets did not fit in memory.
@@ -296,28 +318,41 @@ fn put<T: Copy>(bytes: &mut Vec<u8>, values: &[T], encode: impl Fn(T) -> [u8; 4]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_core::ops::embedding::Embedding;
     use proptest::prelude::*;
 
     /// Bytes before the features.
     const HEADER: usize = 16;
 
     fn tables() -> impl Strategy<Value = Table> {
-        (0usize..40, 1usize..5, any::<[bool; 3]>()).prop_map(|(rows, width, [bytes, classes, weighted])| {
-            let number = |i: usize| (i * 7919 % 1009) as f32 / 8.0;
-            let features = if bytes {
-                Features::U8((0..rows * width).map(|i| (i * 31) as u8).collect())
-            } else {
-                Features::F32((0..rows * width).map(number).collect())
-            };
-            let targets = if classes {
-                Targets::Classes { count: 7, of: (0..rows as u32).map(|i| i % 7).collect() }
-            } else {
-                Targets::Values { width: 2, of: (0..rows * 2).map(number).collect() }
-            };
-            let table = Table::new(vec![width], features, targets).unwrap();
-            let weights = (0..rows).map(number).collect();
-            if weighted { table.weighted(weights).unwrap() } else { table }
-        })
+        (0usize..40, 1usize..5, any::<[bool; 4]>()).prop_map(
+            |(rows, width, [bytes, classes, weighted, embedded])| {
+                let number = |i: usize| (i * 7919 % 1009) as f32 / 8.0;
+                let features = if bytes {
+                    Features::U8((0..rows * width).map(|i| (i * 31) as u8).collect())
+                } else {
+                    Features::F32((0..rows * width).map(number).collect())
+                };
+                let targets = if classes {
+                    Targets::Classes { count: 7, of: (0..rows as u32).map(|i| i % 7).collect() }
+                } else {
+                    Targets::Values { width: 2, of: (0..rows * 2).map(number).collect() }
+                };
+                let table = Table::new(vec![width], features, targets).unwrap();
+                let whole = |i: usize| (i * 7919 % 1009) as f32;
+                let table = match table.features() {
+                    Features::F32(_) if embedded => {
+                        let features = Features::F32((0..rows * width).map(whole).collect());
+                        let of = Embedding { name: "a".into(), place: width - 1, values: 1009, width: 3 };
+                        let table = Table::new(vec![width], features, table.targets().clone()).unwrap();
+                        table.embedded(vec![of]).unwrap()
+                    }
+                    _ => table,
+                };
+                let weights = (0..rows).map(number).collect();
+                if weighted { table.weighted(weights).unwrap() } else { table }
+            },
+        )
     }
 
     proptest! {
@@ -386,6 +421,14 @@ mod tests {
             Receiver::new(weighted).unwrap().append(&weights).unwrap_err().to_string(),
             "a row's weight is -0.5"
         );
+        let of = |place, values| vec![Embedding { name: "a".into(), place, values, width: 2 }];
+        let embedded = |embeddings| Receiver::new(Shape { embeddings, ..table.shape() });
+        assert_eq!(embedded(of(0, 3)).unwrap().append(&good), Ok(()));
+        assert_eq!(
+            embedded(of(0, 2)).unwrap().append(&good).unwrap_err().to_string(),
+            "a value is no index of its embedding"
+        );
+        assert_eq!(embedded(of(1, 3)).unwrap_err(), PartError::Shape);
         let mut half = Receiver::new(table.shape()).unwrap();
         half.append(&table.part(0..1).unwrap()).unwrap();
         assert_eq!(half.finish().unwrap_err().to_string(), "1 rows have not come");

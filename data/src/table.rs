@@ -1,5 +1,6 @@
 //! Rows as numbers, in memory.
 
+use lockstep_core::ops::embedding::{Embedding, index};
 use serde::{Deserialize, Serialize};
 
 /// What a table is, without its rows: a worker learns it when it joins.
@@ -17,6 +18,9 @@ pub struct Shape {
     /// Whether rows have weights; if not, each weighs 1.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub weights: bool,
+    /// Which of a row's features are indices, in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embeddings: Vec<Embedding>,
 }
 
 impl Shape {
@@ -130,6 +134,7 @@ pub struct Table {
     features: Features,
     targets: Targets,
     weights: Option<Vec<f32>>,
+    embeddings: Vec<Embedding>,
 }
 
 impl Table {
@@ -147,13 +152,33 @@ impl Table {
             Targets::Values { width, of } => *width > 0 && rows.checked_mul(*width) == Some(of.len()),
             Targets::Absent => true,
         };
-        agree.then_some(Self { rows: rows as u64, width, sample, features, targets, weights: None })
+        agree.then_some(Self {
+            rows: rows as u64,
+            width,
+            sample,
+            features,
+            targets,
+            weights: None,
+            embeddings: Vec::new(),
+        })
     }
 
     /// With a weight a row. `None` if there is not one for every row, or one that [`is_weight`] refuses.
     pub fn weighted(self, weights: Vec<f32>) -> Option<Self> {
         let fit = weights.len() as u64 == self.rows && weights.iter().copied().all(is_weight);
         fit.then_some(Self { weights: Some(weights), ..self })
+    }
+
+    /// With features that are indices. `None` if a row has one that is none, as bytes never are.
+    pub fn embedded(self, embeddings: Vec<Embedding>) -> Option<Self> {
+        let fit = embeddings.is_empty()
+            || match &self.features {
+                Features::F32(values) => {
+                    values.chunks_exact(self.width).all(|row| are_indices(&embeddings, row))
+                }
+                Features::U8(_) => false,
+            };
+        fit.then_some(Self { embeddings, ..self })
     }
 
     /// How many rows.
@@ -198,6 +223,7 @@ impl Table {
             features,
             targets,
             weights: self.weights.is_some(),
+            embeddings: self.embeddings.clone(),
         }
     }
 
@@ -243,6 +269,11 @@ impl Table {
             Missed::Place => GatherError::Place { what },
         }
     }
+}
+
+/// Whether a row has indices where it should.
+pub(crate) fn are_indices(embeddings: &[Embedding], row: &[f32]) -> bool {
+    embeddings.iter().all(|of| row.get(of.place).is_some_and(|value| index(*value, of.values).is_some()))
 }
 
 /// Whether a row may weigh so much: finite, and not below 0.
@@ -314,6 +345,17 @@ mod tests {
         assert_eq!(x, [2.0, 2.5, 0.0, 0.5, 2.0, 2.5]);
         assert_eq!(classes, [1, 2, 1]);
         table.gather(&[], &mut [], TargetsMut::Ignored).unwrap();
+    }
+
+    #[test]
+    fn indices_are_below_their_number() {
+        let table = |x: f32| table(Features::F32(vec![0.5, 1.0, 0.5, x, 0.5, 0.0]));
+        let of = |place, values| vec![Embedding { name: "a".into(), place, values, width: 4 }];
+        let embedded = table(2.0).embedded(of(1, 3)).unwrap();
+        assert_eq!(embedded.shape().embeddings, of(1, 3));
+        assert!(table(2.0).embedded(of(1, 2)).is_none());
+        assert!(table(1.5).embedded(of(1, 3)).is_none());
+        assert!(table(2.0).embedded(of(2, 3)).is_none());
     }
 
     #[test]

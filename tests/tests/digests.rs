@@ -97,10 +97,11 @@ fn six_shards_f32_momentum() {
     equal_over(&run, &[(4, 1), (1, 2), (2, 2), (8, 1)]);
 }
 
-/// Rows that count for more, for less and for nothing, one of whose workers is killed on the way.
+/// Rows that count for more, for less and for nothing, and columns of vectors; a worker is killed.
 #[test]
-fn six_shards_weighted() {
-    let run = RunFile { shards: 6, batch: 250, weights: true, layers: RunFile::NORMALISED, ..short() };
+fn six_shards_weighted_and_embedded() {
+    let layers = RunFile::NORMALISED;
+    let run = RunFile { shards: 6, batch: 250, weights: true, embeddings: true, layers, ..short() };
     let weighted = equal_over(&run, &[(1, 2), (2, 1), (3, 1)]);
     let site = Site::new(&run.text());
     let (mut coordinator, address) = site.coordinator(None, &[]);

@@ -64,11 +64,12 @@ impl Task {
         };
         if validation.as_ref().is_some_and(|validation| {
             let other = validation.shape();
-            (&other.sample, other.targets) != (&shape.sample, shape.targets)
+            (&other.sample, other.targets, &other.embeddings)
+                != (&shape.sample, shape.targets, &shape.embeddings)
         }) {
             return Err(Unfit::Validation);
         }
-        let model = Model::new(&run.model, &shape.sample, target)?;
+        let model = Model::embedding(&run.model, &shape.sample, &shape.embeddings, target)?;
         let chunks = Chunks::new(model.layout());
         Ok(Self { run: Arc::new(run), model, target, chunks, train, validation })
     }

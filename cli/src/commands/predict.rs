@@ -61,7 +61,7 @@ fn lines(trained: &Trained, out: impl Write) -> Result<io::Result<()>, Failure> 
         for (row, shares) in outputs.chunks_exact(width).zip(shares.chunks_exact(width)) {
             let prediction = match labels {
                 Some(labels) => labels.get(class_of(loss, row) as usize).cloned().unwrap_or_default(),
-                None => row.first().map(digits).unwrap_or_default(),
+                None => row.first().map(|y| digits(&file.encoder.target.of_learnt(*y))).unwrap_or_default(),
             };
             let shares = if shown.is_some() { of_classes(shares) } else { Vec::new() };
             if written.is_ok() {

@@ -48,7 +48,8 @@ impl Trained {
         let run = parse(text, &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
         let data = load(&run.data, Goal::of(&run), run.seed, base).unwrap();
         let encoder = &data.catalog.encoder;
-        let model = Model::new(&run.model, &encoder.sample(), target_of(encoder)).unwrap();
+        let (sample, embeddings) = (encoder.sample(), encoder.embeddings());
+        let model = Model::embedding(&run.model, &sample, &embeddings, target_of(encoder)).unwrap();
         let arrangement = Arrangement::Rows(data.train.rows());
         let mut order = Order::new(run.seed, run.cluster.shards, run.train.batch_size, arrangement);
         let (plan, shards) = (order.plan(), run.cluster.shards);

@@ -40,7 +40,7 @@ pub use digests::{DigestLine, Recorded, read_digests};
 pub use directory::{Identity, Opened, RunDirectory, check};
 pub use environment::{Environment, read_environment};
 pub use error::{Damage, StoreError};
-pub use model_file::{ModelFile, open_best, open_model, target_of};
+pub use model_file::{ModelFile, kind_of, open_best, open_model, target_of};
 pub use results::{Bytes, Results, Trained, Workers};
 
 /// A checkpoint's four files and the run directory's others.

@@ -4,8 +4,8 @@ use crate::Float;
 use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
-    activation, avg_pool, batch_norm, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool,
-    room, transpose,
+    activation, avg_pool, batch_norm, conv2d, dropout, embedding, global_avg_pool, layer_norm, linear, loss,
+    max_pool, room, transpose,
 };
 use crate::random::{Purpose, stream};
 use crate::simd;
@@ -199,6 +199,9 @@ impl<T: Float> Workspace<T> {
         let kept = &mut self.kept[index];
         let (weight, bias) = layer.split(weights.layer(index));
         match layer.operation {
+            Operation::Embed => {
+                embedding::forward(&model.embeddings, weight, &before[from], target, layer.inputs);
+            }
             Operation::Linear(_, activation) => {
                 linear::forward(weight, &before[from], target, self.rows, layer.inputs, layer.outputs);
                 linear::finish(bias, activation, target);
@@ -344,6 +347,10 @@ impl<T: Float> Workspace<T> {
         let previous = room(&mut self.previous, rows * inputs);
         // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
         let moved = match layer.operation {
+            Operation::Embed => {
+                embedding::backward(&model.embeddings, gradient, input, weight_sums, inputs);
+                false
+            }
             Operation::Linear(_, activation) => {
                 if !without {
                     linear::backward_finish(activation, output, gradient, bias_sums);

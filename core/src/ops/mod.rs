@@ -8,6 +8,7 @@ pub mod avg_pool;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod dropout;
+pub mod embedding;
 pub mod global_avg_pool;
 mod lanes;
 pub mod layer_norm;

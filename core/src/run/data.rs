@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::columns;
 use super::field::{Field, Section};
 use super::problem::Problem;
-use super::spec::{Data, Format, OnBadRow, Reading, Source, Validation};
+use super::spec::{Data, Format, Loss, OnBadRow, Reading, Source, TargetScale, Validation};
 use super::typed::Value;
 
 pub(super) const FORMATS: [(&str, Format); 8] = [
@@ -21,10 +21,14 @@ pub(super) const FORMATS: [(&str, Format); 8] = [
 
 pub(super) const ON_BAD_ROW: [(&str, OnBadRow); 2] = [("stop", OnBadRow::Stop), ("skip", OnBadRow::Skip)];
 
-const KEYS: [&str; 12] = [
+pub(super) const TARGET_SCALES: [(&str, TargetScale); 2] =
+    [("none", TargetScale::None), ("standardize", TargetScale::Standardize)];
+
+const KEYS: [&str; 13] = [
     "train",
     "validation",
     "target",
+    "target_scale",
     "weight",
     "features",
     "columns",
@@ -39,7 +43,7 @@ const KEYS: [&str; 12] = [
 const SOURCE: &str = "a file such as \"train.csv\", or { images = \"…\", labels = \"…\" }";
 const VALIDATION: &str = "a share of the training rows between 0 and 1, a file such as \"test.csv\", or { images = \"…\", labels = \"…\" }";
 
-pub(super) fn read(root: &Section) -> Result<Data, Problem> {
+pub(super) fn read(root: &Section, loss: Loss) -> Result<Data, Problem> {
     let section = root.section("data", &KEYS)?;
     let train = source(&section.need("train", SOURCE)?, SOURCE)?;
     let target = section.get("target").map(|field| column(&field)).transpose()?;
@@ -72,6 +76,9 @@ pub(super) fn read(root: &Section) -> Result<Data, Problem> {
         columns: (section.get("columns"))
             .map_or(Ok(Default::default()), |field| columns::read(&field, taken))?,
         target: target.clone(),
+        target_scale: section
+            .get("target_scale")
+            .map_or(Ok(TargetScale::None), |field| target_scale(&field, loss))?,
         weight: weight.clone(),
         features,
         reading,
@@ -118,6 +125,15 @@ fn column(field: &Field) -> Result<String, Problem> {
 fn texts(field: &Field) -> Result<Vec<String>, Problem> {
     const EXPECTED: &str = "a list of texts, such as [\"\", \"NA\"]";
     field.list(EXPECTED)?.iter().map(|item| item.text(EXPECTED).map(Into::into)).collect()
+}
+
+fn target_scale(field: &Field, loss: Loss) -> Result<TargetScale, Problem> {
+    match field.choice(&TARGET_SCALES)? {
+        TargetScale::Standardize if loss.takes_classes() => {
+            Err(field.unexpected(format!("\"none\": {} learns a class, which has no scale", loss.name())))
+        }
+        scale => Ok(scale),
+    }
 }
 
 fn weight(field: &Field, target: Option<&str>) -> Result<String, Problem> {

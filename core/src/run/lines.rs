@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::cluster::{NUMERICS, WIRES};
 use super::columns::{PARTS, SCALES};
-use super::data::{FORMATS, ON_BAD_ROW};
+use super::data::{FORMATS, ON_BAD_ROW, TARGET_SCALES};
 use super::model::INITS;
 use super::spec::{
     Activation, Adam, ClassWeights, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule,
@@ -131,6 +131,7 @@ fn data(data: &Data) -> Vec<Line> {
             Validation::Source(paths) => free("validation", source(paths)),
         },
         or_unset("target", data.target.as_deref().map(quoted), "images have their labels beside them"),
+        fixed("target_scale", quoted(word(&TARGET_SCALES, data.target_scale))),
         or_unset("weight", data.weight.as_deref().map(quoted), "every row weighs 1"),
         or_unset("features", features, "every column but the target"),
         or_unset("columns", columns, "what each column is follows from its values"),
@@ -156,7 +157,10 @@ fn column(column: &Column) -> String {
             let scale = quoted(word(&SCALES, *scale));
             format!("{{ numeric = {{ scale = {scale}, missing = {missing}, indicator = {indicator} }} }}")
         }
-        Column::Categorical { most } => format!("{{ categorical = {{ most = {most} }} }}"),
+        Column::Categorical { most, embedding } => {
+            let embedding = embedding.map(|width| format!(", embedding = {width}")).unwrap_or_default();
+            format!("{{ categorical = {{ most = {most}{embedding} }} }}")
+        }
         Column::Boolean => quoted("boolean"),
         Column::DateTime { parts, format } => {
             let words = |part| word(&PARTS, part).to_owned();

@@ -107,7 +107,8 @@ fn columns() -> impl Strategy<Value = Column> {
     prop_oneof![
         Just(Column::Ignore),
         Just(Column::Boolean),
-        (1u64..1000).prop_map(|most| Column::Categorical { most }),
+        (1u64..1000, proptest::option::of(1u64..=4096))
+            .prop_map(|(most, embedding)| Column::Categorical { most, embedding }),
         (scale, fill, any::<bool>()).prop_map(|(scale, missing, indicator)| Column::Numeric {
             scale,
             missing,
@@ -144,6 +145,7 @@ fn datas() -> impl Strategy<Value = Data> {
                 train,
                 validation,
                 target: table.then(|| "the\ttarget\"".into()),
+                target_scale: TargetScale::None,
                 weight: (table && reading.header).then(|| "the weight".into()),
                 features: features.filter(|_| table).map(|set| set.into_iter().collect()),
                 columns: if table { columns } else { Default::default() },
@@ -220,8 +222,9 @@ fn runs() -> impl Strategy<Value = Run> {
             Checkpoint { every_steps, every_seconds, keep, best }
         });
     ("[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,99}", any::<u64>(), datas(), model, train, cluster, checkpoint).prop_map(
-        |(name, seed, data, model, mut train, cluster, mut checkpoint)| {
+        |(name, seed, mut data, model, mut train, cluster, mut checkpoint)| {
             if !model.loss.takes_classes() {
+                data.target_scale = TargetScale::Standardize;
                 train.class_weights = None;
             }
             if data.validation == Validation::None {

@@ -33,6 +33,7 @@ fn defaults() {
             train: Source::File("a.csv".into()),
             validation: Validation::None,
             target: Some("label".into()),
+            target_scale: TargetScale::None,
             weight: None,
             features: None,
             columns: Default::default(),
@@ -153,6 +154,7 @@ seed = 0
 train = "a.csv"
 # validation is not set: there are no validation rows
 target = "label"
+target_scale = "none"
 # weight is not set: every row weighs 1
 # features is not set: every column but the target
 # columns is not set: what each column is follows from its values
@@ -424,6 +426,20 @@ fn what_a_resume_may_not_change() {
     let [from, to] = ["a.csv", "b.csv"].map(|path| with(&[&format!("data.validation={path}")]).unwrap());
     assert_eq!(differences(&from, &to), []);
     assert_eq!(differences(&old, &from).len(), 1);
+}
+
+#[test]
+fn numbers_may_be_scaled() {
+    let scaled = with(&["model.loss=huber", "data.target_scale=standardize"]).unwrap();
+    assert_eq!(scaled.data.target_scale, TargetScale::Standardize);
+    let error = |sets: &[&str]| with(sets).unwrap_err().to_string();
+    assert_eq!(
+        error(&["data.target_scale=standardize"]),
+        "--set data.target_scale: found the text \"standardize\", expected \"none\": cross_entropy learns a class, \
+         which has no scale"
+    );
+    let error = error(&["model.loss=huber", "data.target_scale=standardise"]);
+    assert_eq!(error, "--set data.target_scale: found \"standardise\"; did you mean \"standardize\"?");
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl Listing {
     /// The first difference between what a run began with and what is there now.
     pub fn changed(&self, now: &Self) -> Option<Changed> {
         let (stored, found) = (&self.shape, &now.shape);
-        let kind = |shape: &Shape| (shape.features, shape.targets, shape.weights);
+        let kind = |shape: &Shape| (shape.features, shape.targets, shape.weights, shape.embeddings.clone());
         if stored.sample != found.sample || kind(stored) != kind(found) {
             return Some(Changed::Shape { stored: stored.sample.clone(), found: found.sample.clone() });
         }

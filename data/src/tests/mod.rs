@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation};
+use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, TargetScale, Validation};
 use tempfile::TempDir;
 
 use crate::{
@@ -102,6 +102,7 @@ pub(crate) fn table(train: &str, target: &str) -> Data {
         train: file(train),
         validation: Validation::None,
         target: Some(target.into()),
+        target_scale: TargetScale::None,
         weight: None,
         features: None,
         columns: BTreeMap::new(),

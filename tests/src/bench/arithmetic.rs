@@ -97,7 +97,11 @@ fn worker(loaded: &Loaded, nodes: &[Node], barrier: &Barrier) -> Arithmetic {
 }
 
 fn microbatch(model: &Model, shard: u32, rows: usize) -> Microbatch<f32> {
-    let values = (0..rows * model.inputs()).map(|i| (i * 7 % 101) as f32 / 101.0 - 0.5).collect();
+    let mut values: Vec<f32> =
+        (0..rows * model.inputs()).map(|i| (i * 7 % 101) as f32 / 101.0 - 0.5).collect();
+    for (row, x) in values.chunks_exact_mut(model.inputs().max(1)).enumerate() {
+        model.embeddings().iter().for_each(|of| x[of.place] = (row * 7 % of.values) as f32);
+    }
     let classes = model.outputs() as u32;
     let labels = if classes > 1 {
         Labels::Classes((0..rows as u32).map(|row| row % classes).collect())

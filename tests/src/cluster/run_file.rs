@@ -17,6 +17,8 @@ pub struct RunFile {
     pub layers: &'static str,
     /// Whether rows and classes have weights: those of a pixel, 0 to 16, times balanced ones.
     pub weights: bool,
+    /// Whether some pixels are categories with vectors.
+    pub embeddings: bool,
     /// `optimizer`
     pub optimizer: &'static str,
     /// `epochs`
@@ -38,6 +40,7 @@ impl Default for RunFile {
             clip: false,
             layers: Self::PLAIN,
             weights: false,
+            embeddings: false,
             optimizer: "{ adamw = { lr = 3e-3 } }",
             epochs: 2,
             every_steps: 200,
@@ -69,6 +72,7 @@ impl RunFile {
             clip,
             layers,
             weights,
+            embeddings,
             optimizer,
             epochs,
             every_steps,
@@ -80,12 +84,18 @@ impl RunFile {
             true => (", weight = \"pixel_2_4\"", "class_weights = \"balanced\""),
             false => ("", ""),
         };
+        let columns = if *embeddings {
+            ", columns = { pixel_3_3 = { categorical = { embedding = 5 } }, \
+             pixel_4_4 = { categorical = { embedding = 3, most = 4 } } }"
+        } else {
+            ""
+        };
         let clip = if *clip { "clip_norm = 0.5" } else { "" };
         format!(
             r#"
 name = "test"
 seed = 3
-data = {{ train = {train:?}, validation = {validation:?}, target = "label"{weight} }}
+data = {{ train = {train:?}, validation = {validation:?}, target = "label"{weight}{columns} }}
 
 [model]
 loss = "cross_entropy"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockstep_core::run::spec::{
-    ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation,
+    ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, TargetScale, Validation,
 };
 use lockstep_data::{Features, Goal, Receiver, Rows, Table, Targets};
 
@@ -46,7 +46,8 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let kinds = [
         Column::Ignore,
         Column::Boolean,
-        Column::Categorical { most: 2 },
+        Column::Categorical { most: 2, embedding: None },
+        Column::Categorical { most: 2, embedding: Some(3) },
         Column::DateTime { parts: None, format: None },
         Column::DateTime { parts: None, format: Some("%Y%m%d".into()) },
         Column::Numeric { scale: Scale::Log, missing: Fill::Median, indicator: true },
@@ -73,6 +74,7 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
         train,
         validation,
         target,
+        target_scale: TargetScale::Standardize,
         weight,
         features,
         columns,

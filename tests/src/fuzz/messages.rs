@@ -7,6 +7,7 @@ use lockstep_coordinator::assemble::{self, Standing};
 use lockstep_coordinator::cluster::{Input, Output};
 use lockstep_coordinator::datasets::Datasets;
 use lockstep_core::chunks::Chunks;
+use lockstep_core::metrics::Kind;
 use lockstep_core::run::parse;
 use lockstep_core::run::spec::Wire;
 use lockstep_data::{
@@ -180,7 +181,7 @@ pub(super) fn cluster(mutate: &mut Mutate) {
     let rows = Datasets::new(Prepared { train, validation, catalog });
     let model = assemble::model(&run, &rows).unwrap();
     let standing = Standing { start: 1, ..Standing::default() };
-    let mut cluster = assemble::cluster(&run, &model, &rows, standing);
+    let mut cluster = assemble::cluster(&run, &model, &rows, Kind::Classes, standing);
     let mut now = Duration::ZERO;
     let mut generation = None;
     cluster.handle(now, Input::Start);

@@ -6,6 +6,7 @@ use lockstep_core::gradient::Summary;
 use lockstep_core::local::Local;
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Target, Weights, Workspace};
+use lockstep_core::ops::embedding::Embedding;
 use lockstep_core::run::{self, spec::Run};
 
 use super::dice::Dice;
@@ -64,7 +65,12 @@ impl Case {
         let run = run::parse(&text, &[]).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
 
         let target = if classes { Target::Classes(outputs) } else { Target::Values(outputs) };
-        let model = Model::new(&run.model, &[inputs], target).unwrap_or_else(|error| panic!("{error}"));
+        // Drawn apart, so that a seed's rows and cluster are what they are without these.
+        let mut apart = Dice::new(seed, 3);
+        let embedding = Embedding { name: "x".into(), place: 0, values: 3, width: 2 };
+        let embeddings = if apart.chance(30) { vec![embedding] } else { Vec::new() };
+        let model = Model::embedding(&run.model, &[inputs], &embeddings, target);
+        let model = model.unwrap_or_else(|error| panic!("{error}"));
         let longest = dice.between(1, 24) as usize;
         let (tiny, grain) = (dice.between(0, 16) as usize, dice.between(1, 4) as usize);
         let chunks = Chunks::within(model.layout(), Limits { longest, tiny, grain });
@@ -89,11 +95,14 @@ impl Case {
             (0..count).map(row).collect()
         };
         let (mut train, mut validation) = (draw(rows), draw(held_out));
-        // Drawn apart, so that a seed's rows and cluster are what they are without weights.
-        let mut apart = Dice::new(seed, 3);
         let weighted = apart.chance(40);
-        for row in train.iter_mut().chain(&mut validation).filter(|_| weighted) {
-            row.weight = apart.pick(&[0.0, 0.5, 1.0, 3.25]).unwrap_or_default();
+        for row in train.iter_mut().chain(&mut validation) {
+            if weighted {
+                row.weight = apart.pick(&[0.0, 0.5, 1.0, 3.25]).unwrap_or_default();
+            }
+            for of in &embeddings {
+                row.values[of.place] = apart.between(0, of.values as u64 - 1) as f32;
+            }
         }
         // A row that is too much for most models: its steps are left out.
         if run.train.on_nonfinite == run::spec::OnNonfinite::Skip && dice.chance(50) {
