@@ -7,8 +7,8 @@ use super::columns::{PARTS, SCALES};
 use super::data::{FORMATS, ON_BAD_ROW};
 use super::model::INITS;
 use super::spec::{
-    Activation, Adam, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule, Shape,
-    Source, Train, Validation, Window,
+    Activation, Adam, Column, Data, EarlyStopping, Fill, Layer, Loss, LossSpike, Optimizer, Run, Schedule,
+    Shape, Source, Train, Validation, Window,
 };
 use super::train::ON_NONFINITE;
 
@@ -179,12 +179,17 @@ fn train(train: &Train) -> Vec<Line> {
         or_unset("evaluate_every", train.evaluate_every.map(|n| n.to_string()), "at the end of every epoch"),
         or_unset("early_stopping", train.early_stopping.map(early_stopping), "all epochs are trained"),
         fixed("on_nonfinite", quoted(word(&ON_NONFINITE, train.on_nonfinite))),
+        or_unset("loss_spike", train.loss_spike.map(loss_spike), "no loss is too high"),
     ]
 }
 
 fn early_stopping(EarlyStopping { patience, metric, min_delta }: EarlyStopping) -> String {
     let (metric, min_delta) = (quoted(metric.name()), number(min_delta));
     format!("{{ patience = {patience}, metric = {metric}, min_delta = {min_delta} }}")
+}
+
+fn loss_spike(LossSpike { factor, window }: LossSpike) -> String {
+    format!("{{ factor = {}, window = {window} }}", number(factor))
 }
 
 fn source(source: &Source) -> String {

@@ -165,9 +165,20 @@ fn runs() -> impl Strategy<Value = Run> {
         proptest::option::of(1u64..),
         proptest::option::of((1u64.., metrics(), 0.0..9.0)),
         any::<bool>(),
+        proptest::option::of((1.001..99.0, 1u64..10_001)),
     )
         .prop_map(
-            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping, skip)| {
+            |(
+                epochs,
+                batch_size,
+                optimizer,
+                schedule,
+                clip_norm,
+                evaluate_every,
+                early_stopping,
+                skip,
+                spike,
+            )| {
                 let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
                     patience,
                     metric,
@@ -183,6 +194,7 @@ fn runs() -> impl Strategy<Value = Run> {
                     evaluate_every,
                     early_stopping,
                     on_nonfinite,
+                    loss_spike: spike.map(|(factor, window)| LossSpike { factor, window }),
                 }
             },
         );

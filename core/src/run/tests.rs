@@ -53,6 +53,7 @@ fn defaults() {
             evaluate_every: None,
             early_stopping: None,
             on_nonfinite: OnNonfinite::Stop,
+            loss_spike: None,
         },
         cluster: Cluster {
             shards: 8,
@@ -175,6 +176,7 @@ schedule = { constant = { warmup_steps = 0 } }
 # evaluate_every is not set: at the end of every epoch
 # early_stopping is not set: all epochs are trained
 on_nonfinite = "stop"
+# loss_spike is not set: no loss is too high
 
 [cluster]
 shards = 8

@@ -3,7 +3,7 @@
 use super::checkpoint::metric;
 use super::field::{Field, Section};
 use super::problem::{Problem, Wrong};
-use super::spec::{Adam, EarlyStopping, OnNonfinite, Optimizer, Schedule, Shape, Train};
+use super::spec::{Adam, EarlyStopping, LossSpike, OnNonfinite, Optimizer, Schedule, Shape, Train};
 use crate::metrics::Metric;
 
 pub(super) const ON_NONFINITE: [(&str, OnNonfinite); 2] =
@@ -23,6 +23,7 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train
         "evaluate_every",
         "early_stopping",
         "on_nonfinite",
+        "loss_spike",
     ];
     let section = root.section("train", &known)?;
     let batch_size = section.whole("batch_size", 128, 1, u64::MAX)?;
@@ -54,6 +55,7 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train
         on_nonfinite: section
             .get("on_nonfinite")
             .map_or(Ok(OnNonfinite::Stop), |field| field.choice(&ON_NONFINITE))?,
+        loss_spike: section.get("loss_spike").map(|field| loss_spike(&field)).transpose()?,
     })
 }
 
@@ -67,6 +69,18 @@ fn early_stopping(field: &Field, validates: bool) -> Result<EarlyStopping, Probl
         min_delta: body.real("min_delta", 0.0, NOT_NEGATIVE, not_negative)?,
     })
 }
+
+fn loss_spike(field: &Field) -> Result<LossSpike, Problem> {
+    const FACTOR: &str = "a number above 1";
+    let body = Section::new(field, &["factor", "window"])?;
+    Ok(LossSpike {
+        factor: body.need("factor", FACTOR)?.real(FACTOR, |factor| factor > 1.0)?,
+        window: body.whole("window", 100, 1, LONGEST_WINDOW)?,
+    })
+}
+
+/// Its losses are part of every checkpoint.
+const LONGEST_WINDOW: u64 = 10_000;
 
 fn optimizer(field: &Field) -> Result<Optimizer, Problem> {
     let (name, body) = field.tagged(&["sgd", "adam", "adamw"])?;
