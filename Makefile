@@ -10,10 +10,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO := runs/digits-demo
 BENCH := $(TARGET)/release/bench
 TORCH := torch==2.15.0 numpy
-# Passed on to every bench, soak and fuzz: make bench ARGS="--help"
+# Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test verify fix soak fuzz \
+.PHONY: help setup build demo examples test verify fix soak chaos fuzz \
   bench bench-build bench-shards bench-audit bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
@@ -85,6 +85,9 @@ bench-build: setup
 
 soak: setup ## simulate clusters and faults without end; prints the command that reproduces a failure
 	cargo run --release -p lockstep-tests --bin soak -- $(ARGS)
+
+chaos: setup ## real processes and faults of every kind: 100 workers and 50 coordinators killed; --forever
+	cargo run --release -p lockstep-tests --bin chaos -- $(ARGS)
 
 fuzz: setup ## feed bad bytes and bad files to everything that reads them
 	cargo run --release -p lockstep-tests --bin fuzz -- $(ARGS)

@@ -104,6 +104,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Datasets, kind: Kind, standing: 
         save_after: run.checkpoint.every_seconds.map(Duration::from_secs),
         watched: Watched { kind, best: run.checkpoint.best, early_stopping: run.train.early_stopping },
         on_nonfinite: run.train.on_nonfinite,
+        loss_spike: run.train.loss_spike,
         heartbeat: Duration::from_millis(run.cluster.heartbeat_ms),
         min_workers: run.cluster.min_workers,
         numerics: run.cluster.numerics,
@@ -123,7 +124,8 @@ pub fn cluster(run: &Run, model: &Model, rows: &Datasets, kind: Kind, standing: 
         optimizer: Optimizer::new(run.train.optimizer, layout.trained()),
     });
     let From { progress, weights, optimizer } = from;
-    let state = State::new(run, layout, progress.step, total_steps, weights, optimizer);
+    let state = State::new(run, layout, progress.step, total_steps, weights, optimizer)
+        .after(progress.recent_losses.clone());
     let reducer = Reducer::new(run, Chunks::new(layout), GRANT_WINDOW, state).on(threads());
     let machine = Machine::new(config, standing.start, progress, standing.fingerprint);
     Cluster::new(machine, reducer, standing.start)

@@ -212,7 +212,7 @@ impl Cluster {
             Action::Attach(session) => return self.reducer.attach(session),
             Action::Detach(session) => return self.reducer.detach(session),
             Action::SendExact(session) => return self.reducer.send_exact(session),
-            Action::Save(save) => Output::Save(Box::new(save), self.reducer.snapshot()),
+            Action::Save(save) => Output::Save(save, self.reducer.snapshot()),
             Action::Send(session, message) => Output::Control(session, message),
             Action::Close(session) => Output::Close(session),
             Action::Remember(fingerprint) => Output::Remember(fingerprint),

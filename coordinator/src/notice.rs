@@ -90,11 +90,11 @@ pub enum Notice {
     Wrong(Wrong),
     /// Nodes are to be computed twice, and there is one worker.
     NoAudit,
-    /// A step was left out, because its numbers are not finite.
+    /// A step was left out.
     Skipped {
         /// The step.
         step: u64,
-        /// What is not finite.
+        /// Its numbers are not finite, or its loss is too high.
         what: String,
     },
     /// A checkpoint could not be written.

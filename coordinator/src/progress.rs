@@ -3,6 +3,7 @@
 use std::fmt;
 
 use lockstep_core::metrics::Sums;
+use lockstep_core::spike::Recent;
 use serde::{Deserialize, Serialize};
 
 use crate::reducer::Committed;
@@ -28,6 +29,9 @@ pub struct Progress {
     /// Steps that were left out, because their numbers were not finite.
     #[serde(default)]
     pub skipped: Vec<u64>,
+    /// Losses that `train.loss_spike` compares the next with.
+    #[serde(default)]
+    pub recent_losses: Recent,
     /// What a second computation of the same found.
     #[serde(default)]
     pub audit: Audit,

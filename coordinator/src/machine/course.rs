@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::nonfinite::Suspicions;
 use super::{Action, Machine, Work, evaluation, step};
+use crate::notice::Notice;
 use crate::progress::{Evaluation, Record, StepRecord};
-use crate::reducer::Committed;
+use crate::reducer::{Committed, Spike};
+use lockstep_core::run::spec::LossSpike;
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
 use lockstep_proto::message::{End, Evaluated, Outcome, ToWorker};
@@ -76,6 +78,17 @@ impl Machine {
         let plan = self.config.plan;
         let seconds = now.saturating_sub(self.step_began).as_secs_f64();
         self.progress.commit(&committed, seconds, plan.steps_per_epoch());
+        let loss = committed.summary.mean_loss();
+        if let Some(rule) = self.config.loss_spike.filter(|_| !committed.skipped) {
+            self.progress.recent_losses.push(rule, loss);
+        }
+        if let (Some(Spike { loss, median }), Some(rule)) = (committed.spike, self.config.loss_spike) {
+            let LossSpike { factor, window } = rule;
+            let what = format!(
+                "its loss {loss} is more than {factor} times {median}, the median of the {window} steps before"
+            );
+            self.notice(Notice::Skipped { step: committed.step, what });
+        }
         let step = self.progress.step;
         let due = step.is_multiple_of(self.config.evaluate_every) || step >= self.config.total_steps;
         self.progress.evaluation_due = self.config.pieces > 0 && due;
@@ -88,7 +101,7 @@ impl Machine {
             step,
             total_steps: self.config.total_steps,
             epoch,
-            loss: committed.summary.mean_loss(),
+            loss,
             lr: committed.lr,
             norm: committed.norm,
             rows: committed.summary.rows,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockstep_core::epoch::Plan;
 use lockstep_core::metrics::{Kind, Metric};
-use lockstep_core::run::spec::{EarlyStopping, Numerics, OnNonfinite};
+use lockstep_core::run::spec::{EarlyStopping, LossSpike, Numerics, OnNonfinite};
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
 use lockstep_proto::message::{Computed, Evaluated, Explained, Hello, Outcome, Ready, ToWorker};
@@ -32,6 +32,8 @@ pub struct Config {
     pub watched: Watched,
     /// What follows numbers that are not finite.
     pub on_nonfinite: OnNonfinite,
+    /// When a loss is too high.
+    pub loss_spike: Option<LossSpike>,
     /// Between two signs of life.
     pub heartbeat: Duration,
     /// No step begins with fewer workers; at least 1.
@@ -167,7 +169,7 @@ pub enum Action {
     /// Send it the exact weights, if the wire rounds them.
     SendExact(Session),
     /// Take a snapshot and write a checkpoint.
-    Save(Save),
+    Save(Box<Save>),
     /// Store what the first worker computes.
     Remember(Fingerprint),
     /// A line of metrics.

@@ -79,8 +79,19 @@ pub struct Committed {
     pub lr: f64,
     /// Of the mean gradient before clipping, where clipping is on.
     pub norm: Option<f64>,
-    /// Its numbers were not finite, so that the weights stay; the summary is empty.
+    /// Its numbers were not finite, or its loss was too high, so that the weights stay; the summary is empty.
     pub skipped: bool,
+    /// Its loss was too high.
+    pub spike: Option<Spike>,
+}
+
+/// A loss that is too high.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spike {
+    /// The step's.
+    pub loss: f64,
+    /// Of the steps before.
+    pub median: f64,
 }
 
 /// Sums, updates and sends.
@@ -357,6 +368,10 @@ impl Reducer {
         if self.state.keeps() {
             self.state.keep_mean(range, mean);
             if self.ledger.complete() {
+                let loss = summary.loss / summary.weight;
+                if let Some(median) = self.state.exceeded(loss) {
+                    return self.leave_out(Some(Spike { loss, median }));
+                }
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
                     if let Some(range) = self.chunks.range(chunk) {
@@ -368,12 +383,16 @@ impl Reducer {
             self.apply(chunk, range, &Change::Mean(mean, summary.rows));
         }
         if self.applied.len() == self.chunks.len() {
-            self.commit(false);
+            self.commit(false, None);
         }
     }
 
     /// Commits the open step without its gradient, of a run whose updates wait for the last chunk.
     pub fn skip(&mut self) {
+        self.leave_out(None);
+    }
+
+    fn leave_out(&mut self, spike: Option<Spike>) {
         if self.ledger.step().is_none() || !self.state.keeps() || !self.applied.is_empty() {
             return;
         }
@@ -385,7 +404,7 @@ impl Reducer {
                 self.apply(chunk as u32, range, &Change::Nothing);
             }
         }
-        self.commit(true);
+        self.commit(true, spike);
     }
 
     fn forget_sums(&mut self) {
@@ -416,10 +435,14 @@ impl Reducer {
         self.due = due;
     }
 
-    fn commit(&mut self, skipped: bool) {
+    fn commit(&mut self, skipped: bool, spike: Option<Spike>) {
         let step = self.step();
-        let committed =
-            Committed { step, summary: self.summary, lr: self.state.lr(), norm: self.state.norm(), skipped };
+        let Self { summary, state, .. } = self;
+        if !skipped {
+            state.took(summary.loss / summary.weight);
+        }
+        let (lr, norm) = (state.lr(), state.norm());
+        let committed = Committed { step, summary: *summary, lr, norm, skipped, spike };
         self.subscribers.commit(step, self.chunks.len());
         self.ledger.close();
         self.audits.clear();

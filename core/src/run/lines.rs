@@ -7,8 +7,8 @@ use super::columns::{PARTS, SCALES};
 use super::data::{FORMATS, ON_BAD_ROW, TARGET_SCALES};
 use super::model::INITS;
 use super::spec::{
-    Activation, Adam, ClassWeights, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule,
-    Shape, Source, Train, Validation, Window,
+    Activation, Adam, ClassWeights, Column, Data, EarlyStopping, Fill, Layer, Loss, LossSpike, Optimizer,
+    Run, Schedule, Shape, Source, Train, Validation, Window,
 };
 use super::train::ON_NONFINITE;
 
@@ -185,6 +185,7 @@ fn train(train: &Train) -> Vec<Line> {
         or_unset("early_stopping", train.early_stopping.map(early_stopping), "all epochs are trained"),
         or_unset("class_weights", train.class_weights.as_ref().map(class_weights), "every class weighs 1"),
         fixed("on_nonfinite", quoted(word(&ON_NONFINITE, train.on_nonfinite))),
+        or_unset("loss_spike", train.loss_spike.map(loss_spike), "no loss is too high"),
     ]
 }
 
@@ -204,6 +205,10 @@ fn class_weights(weights: &ClassWeights) -> String {
 fn early_stopping(EarlyStopping { patience, metric, min_delta }: EarlyStopping) -> String {
     let (metric, min_delta) = (quoted(metric.name()), number(min_delta));
     format!("{{ patience = {patience}, metric = {metric}, min_delta = {min_delta} }}")
+}
+
+fn loss_spike(LossSpike { factor, window }: LossSpike) -> String {
+    format!("{{ factor = {}, window = {window} }}", number(factor))
 }
 
 fn source(source: &Source) -> String {

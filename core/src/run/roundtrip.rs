@@ -173,6 +173,7 @@ fn runs() -> impl Strategy<Value = Run> {
         proptest::option::of(1u64..),
         proptest::option::of((1u64.., metrics(), 0.0..9.0)),
         (any::<bool>(), class_weights()),
+        proptest::option::of((1.001..99.0, 1u64..10_001)),
     )
         .prop_map(
             |(
@@ -184,6 +185,7 @@ fn runs() -> impl Strategy<Value = Run> {
                 evaluate_every,
                 early_stopping,
                 (skip, class_weights),
+                spike,
             )| {
                 let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
                     patience,
@@ -201,6 +203,7 @@ fn runs() -> impl Strategy<Value = Run> {
                     early_stopping,
                     class_weights,
                     on_nonfinite,
+                    loss_spike: spike.map(|(factor, window)| LossSpike { factor, window }),
                 }
             },
         );

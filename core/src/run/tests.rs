@@ -56,6 +56,7 @@ fn defaults() {
             early_stopping: None,
             class_weights: None,
             on_nonfinite: OnNonfinite::Stop,
+            loss_spike: None,
         },
         cluster: Cluster {
             shards: 8,
@@ -181,6 +182,7 @@ schedule = { constant = { warmup_steps = 0 } }
 # early_stopping is not set: all epochs are trained
 # class_weights is not set: every class weighs 1
 on_nonfinite = "stop"
+# loss_spike is not set: no loss is too high
 
 [cluster]
 shards = 8

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::checkpoint::metric;
 use super::field::{Field, Section};
 use super::problem::{Problem, Wrong};
-use super::spec::{Adam, ClassWeights, EarlyStopping, Loss, OnNonfinite, Optimizer, Schedule, Shape, Train};
+use super::spec::{
+    Adam, ClassWeights, EarlyStopping, Loss, LossSpike, OnNonfinite, Optimizer, Schedule, Shape, Train,
+};
 use super::typed::Value;
 use crate::metrics::Metric;
 
@@ -28,6 +30,7 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool, loss: Loss) -> 
         "early_stopping",
         "class_weights",
         "on_nonfinite",
+        "loss_spike",
     ];
     let section = root.section("train", &known)?;
     let batch_size = section.whole("batch_size", 128, 1, u64::MAX)?;
@@ -60,6 +63,7 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool, loss: Loss) -> 
         on_nonfinite: section
             .get("on_nonfinite")
             .map_or(Ok(OnNonfinite::Stop), |field| field.choice(&ON_NONFINITE))?,
+        loss_spike: section.get("loss_spike").map(|field| loss_spike(&field)).transpose()?,
     })
 }
 
@@ -96,6 +100,18 @@ fn early_stopping(field: &Field, validates: bool) -> Result<EarlyStopping, Probl
         min_delta: body.real("min_delta", 0.0, NOT_NEGATIVE, not_negative)?,
     })
 }
+
+fn loss_spike(field: &Field) -> Result<LossSpike, Problem> {
+    const FACTOR: &str = "a number above 1";
+    let body = Section::new(field, &["factor", "window"])?;
+    Ok(LossSpike {
+        factor: body.need("factor", FACTOR)?.real(FACTOR, |factor| factor > 1.0)?,
+        window: body.whole("window", 100, 1, LONGEST_WINDOW)?,
+    })
+}
+
+/// Its losses are part of every checkpoint.
+const LONGEST_WINDOW: u64 = 10_000;
 
 fn optimizer(field: &Field) -> Result<Optimizer, Problem> {
     let (name, body) = field.tagged(&["sgd", "adam", "adamw"])?;

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
 mod binary;
+mod disk;
 pub mod fake;
 mod oracle;
 mod process;
@@ -18,6 +19,7 @@ mod site;
 pub mod wait;
 
 pub use binary::lockstep;
+pub use disk::Disk;
 pub use oracle::Oracle;
 pub use process::{Process, is_alive, workers_of};
 pub use proxy::Proxy;

@@ -3,7 +3,7 @@
 use lockstep_core::chunks::{Chunks, Limits};
 use lockstep_core::epoch::{Arrangement, Order, Plan};
 use lockstep_core::gradient::Summary;
-use lockstep_core::local::Local;
+use lockstep_core::local::{LeftOut, Local};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Target, Weights, Workspace};
 use lockstep_core::ops::embedding::Embedding;
@@ -38,6 +38,8 @@ pub(super) struct Truth {
     pub(super) optimizer: Vec<(&'static str, Vec<f32>)>,
     /// Of the step that led here.
     pub(super) summary: Summary,
+    /// Why that step was left out.
+    left_out: Option<LeftOut>,
     /// Over all pieces.
     pub(super) evaluation: Sums,
 }
@@ -145,6 +147,7 @@ impl Case {
                 weights: local.weights().to_vec(),
                 optimizer: local.optimizer().state().map(|(name, of)| (name, of.to_vec())).collect(),
                 summary,
+                left_out: local.left_out(),
                 evaluation,
             });
             let step = local.step();
@@ -172,9 +175,9 @@ impl Case {
         self.batch(rows.iter().map(|row| &self.train[*row as usize]), shard)
     }
 
-    /// Whether the step's numbers are not finite, whoever computes them.
-    pub(super) fn leaves_out(&self, step: u64) -> bool {
-        self.oracle[step as usize + 1].summary.rows == 0
+    /// Why the step is left out, if it is.
+    pub(super) fn left_out(&self, step: u64) -> Option<LeftOut> {
+        self.oracle[step as usize + 1].left_out
     }
 
     /// The sums of a piece of the validation rows at exact weights, and which rows they are over.
@@ -247,6 +250,7 @@ fn run_file(
     let schedule = dice.pick(&schedules).unwrap_or_default();
     let clip = if dice.chance(40) { "clip_norm = 0.4\n" } else { "" };
     let nonfinite = if dice.chance(30) { "on_nonfinite = \"skip\"\n" } else { "" };
+    let spike = if dice.chance(20) { "loss_spike = { factor = 1.02, window = 2 }\n" } else { "" };
     let evaluate = dice.between(0, 3);
     let evaluate = if evaluate > 0 { format!("evaluate_every = {evaluate}\n") } else { String::new() };
     let wire = dice.pick(&["f32", "bf16"]).unwrap_or_default();
@@ -257,7 +261,7 @@ fn run_file(
     format!(
         "seed = {seed}\n[data]\ntrain = \"rows.csv\"\ntarget = \"y\"\n\
          [model]\nloss = \"{loss}\"\nlayers = [{first}{{ linear = {outputs} }}]\n\
-         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}\
+         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}{spike}\
          [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\naudit = {audit}\n[checkpoint]\nevery_steps = {save_every}\n"
     )
 }

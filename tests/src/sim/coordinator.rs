@@ -191,8 +191,10 @@ impl World {
                 {
                     self.tally.count("fault: fewer workers than the least");
                 }
-                if matches!(notice, Notice::Skipped { .. }) {
-                    self.tally.count("fault: a step whose numbers are not finite");
+                if let Notice::Skipped { what, .. } = &notice {
+                    let spike = what.contains("the median of");
+                    let what = if spike { "loss is too high" } else { "numbers are not finite" };
+                    self.tally.count(format!("fault: a step whose {what}"));
                 }
                 if matches!(notice, Notice::Late { .. }) {
                     self.tally.count("fault: what a late worker had was computed by another too");

@@ -142,7 +142,9 @@ impl World {
     pub(super) fn make_peace(&mut self) {
         self.hub.disk_full = false;
         self.hosts.iter_mut().for_each(|host| host.slowness = host.slowness.min(400));
-        let least = self.case.run.cluster.min_workers;
+        // Where two have differed, one alone is not believed.
+        let opinions = if self.case.run.cluster.audit > 0.0 { 2 } else { 1 };
+        let least = self.case.run.cluster.min_workers.max(opinions);
         let works = |host: &&Host| !matches!(host.state, State::Exited) && !host.hung && !host.leaving;
         if least > 1 || !self.hosts.iter().any(|host| works(&host)) {
             for _ in 0..least {

@@ -41,6 +41,7 @@ pub fn faults() -> Vec<String> {
         "disk full",
         "all lost in the middle of a streamed step",
         "a step whose numbers are not finite",
+        "a step whose loss is too high",
         "weights that came in the middle of a forward pass",
         "what a late worker had was computed by another too",
         "a hung worker was put out",

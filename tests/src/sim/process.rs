@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lockstep_core::gradient::Step;
+use lockstep_core::local::LeftOut;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Payloads;
 use lockstep_proto::message::{
@@ -239,7 +240,7 @@ impl World {
     /// What is wrong with a node's numbers, if it is not this worker alone.
     fn explain(&self, of: Explain) -> Option<Found> {
         let found = Found { shard: of.node.shards().start, row: None, place: "the gradient".into() };
-        Some(found).filter(|_| self.case.leaves_out(of.step))
+        Some(found).filter(|_| self.case.left_out(of.step) == Some(LeftOut::NotFinite))
     }
 
     /// The real arithmetic; its chunks come out one after the other in virtual time.

@@ -62,7 +62,8 @@ impl Bench {
         let mut local = Local::new(record.run.clone(), self.model.clone(), self.total_steps).on(threads);
         if let Some((folder, _)) = record.checkpoints.get(&from) {
             let checkpoint = open_checkpoint(folder)?;
-            local = local.at(from, checkpoint.weights, checkpoint.optimizer);
+            local =
+                local.at(from, checkpoint.weights, checkpoint.optimizer, checkpoint.progress.recent_losses);
         }
         let mut done = Rerun { from, to, equal: 0 };
         let mut order = self.task.order();

@@ -25,6 +25,17 @@ pub struct Train {
     pub class_weights: Option<ClassWeights>,
     /// What follows a gradient or a loss that is not finite, `Stop` by default.
     pub on_nonfinite: OnNonfinite,
+    /// Steps whose loss is far above those before are left out.
+    pub loss_spike: Option<LossSpike>,
+}
+
+/// When a step's loss is too high.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossSpike {
+    /// Above so many times the median; more than 1.
+    pub factor: f64,
+    /// Of so many steps before it, 100 by default.
+    pub window: u64,
 }
 
 /// What a row counts for by its class.
