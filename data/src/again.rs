@@ -9,7 +9,9 @@ use lockstep_core::run::spec::{Data, Source, Validation};
 
 use crate::formats::expand;
 use crate::load::{Maker, held};
-use crate::{BlockCache, Catalog, DataError, Dataset, FileEntry, Held, Listing, Prepared, Rows, reopen};
+use crate::{
+    BlockCache, Catalog, DataError, Dataset, FileEntry, Held, Listing, Prepared, Rows, reopen, unwatched,
+};
 
 /// The data of a run with this catalog, if they are in blocks and their files are those of then by name,
 /// length and time; `None` if only [`crate::load`] can tell. Rows that have changed all the same are found
@@ -31,6 +33,7 @@ pub fn again(catalog: Catalog, data: &Data, seed: u64, base: &Path) -> Result<Op
         data,
         encoder: Arc::new(catalog.encoder.clone()),
         cache: BlockCache::of_user().map(Arc::new),
+        watch: &unwatched,
     };
     let files = open(&data.train, &catalog.train_files)?;
     let Some(train) = maker.again(&files, trained, &catalog.train)? else { return Ok(None) };
