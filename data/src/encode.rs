@@ -18,6 +18,9 @@ impl Encoder {
         if table.rows() == 0 {
             return Err(DataError::whole(pass.data.file(), Wrong::NoGoodRows { skipped }));
         }
+        if table.weights().is_some_and(|weights| weights.iter().all(|weight| *weight == 0.0)) {
+            return Err(DataError::whole(pass.data.file(), Wrong::NoWeight));
+        }
         Ok((table, skipped))
     }
 
@@ -57,9 +60,6 @@ impl Encoder {
         let table = Table::new(self.sample(), x, rows.targets);
         let table = table.and_then(|table| table.embedded(self.embeddings()));
         let table = match weights {
-            Some(_) if rows.weights.iter().all(|weight| *weight == 0.0) => {
-                return Err(DataError::whole(data.file(), Wrong::NoWeight));
-            }
             Some(_) => table.and_then(|table| table.weighted(rows.weights)),
             None => table,
         };

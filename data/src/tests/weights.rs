@@ -98,3 +98,15 @@ fn what_is_no_weight() {
     let named = Data { weight: Some("v".into()), ..table("a.csv", "y") };
     assert!(of(ROWS, &named, None).unwrap_err().starts_with("a.csv, column \"v\": there is no such column"));
 }
+
+/// Rows that weigh nothing may fill a whole block of data that are read in blocks.
+#[test]
+fn a_block_may_weigh_nothing() {
+    let rows: String = (0..9000).map(|i| format!("{i},{},{}\n", u32::from(i > 8500), i % 2)).collect();
+    let data = Data { in_memory: 1, ..weighted() };
+    let folder = Folder::new().with("a.csv", format!("x,w,y\n{rows}"));
+    let goal = Goal { loss: Loss::CrossEntropy, class_weights: None };
+    let prepared = load(&data, goal, 7, folder.path()).unwrap();
+    assert!(matches!(prepared.train, crate::Rows::Blocks(_)));
+    assert_eq!(prepared.train.rows(), 9000);
+}
