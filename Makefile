@@ -78,6 +78,7 @@ bench-faults: build ## time slow workers (under CPU quotas, as root) and recover
 
 examples: build ## fetch the data of the examples on real tables, train them and check what they reach
 	examples/fetch.sh
+	examples/fetch-flights.sh
 	python3 examples/check.py $(TARGET)/release/lockstep $(ARGS)
 
 bench-job: bench-build .venv/ready ## Fashion-MNIST to 0.90, from the command on, beside PyTorch DDP

@@ -17,6 +17,7 @@ EXPECTED = {
     "adult": ("accuracy", 0.85, True),
     "california-housing": ("rmse", 0.52, False),
     "bike-sharing": ("mae", 90.0, False),
+    "flights": ("accuracy", 0.81, True),
 }
 
 
