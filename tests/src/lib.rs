@@ -3,4 +3,6 @@
 pub mod bench;
 pub mod cluster;
 pub mod fuzz;
+pub mod objects;
+pub mod rows;
 pub mod sim;
