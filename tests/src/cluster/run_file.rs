@@ -54,7 +54,7 @@ impl RunFile {
 
     /// Steps of some milliseconds, checkpoints of some megabytes.
     pub const WIDE: &str =
-        r#"[{ linear = 400 }, "batch_norm", "relu", { linear = 400 }, "relu", { linear = 10 }]"#;
+        r#"[{ linear = 256 }, "batch_norm", "relu", { linear = 256 }, "relu", { linear = 10 }]"#;
 
     /// The validation rows.
     pub fn validation() -> PathBuf {
