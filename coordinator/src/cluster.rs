@@ -42,6 +42,8 @@ pub enum Input {
         /// What went wrong.
         result: Result<(), String>,
     },
+    /// Rows that the run needs cannot be had.
+    Failed(String),
     /// A signal.
     Stop,
 }
@@ -156,6 +158,7 @@ impl Cluster {
             Input::Moved(session) => self.machine.handle(now, Event::Moved(session)),
             Input::Gone(session, why) => self.machine.handle(now, Event::Gone(session, why)),
             Input::Saved { step, result } => self.machine.handle(now, Event::Saved { step, result }),
+            Input::Failed(why) => self.machine.handle(now, Event::Failed(why)),
             Input::Stop => {
                 let untouched = self.reducer.ledger().untouched();
                 self.machine.handle(now, Event::Stop { untouched });

@@ -108,8 +108,8 @@ impl Local {
             }
         });
         let trained = layout.trained();
-        let weight = summary.weight as f32;
-        gradient[..trained].iter_mut().for_each(|value| *value /= weight);
+        let divisor = summary.divisor() as f32;
+        gradient[..trained].iter_mut().for_each(|value| *value /= divisor);
         let finite = summary.loss.is_finite() && gradient.iter().all(|value| value.is_finite());
         let loss = summary.loss / summary.weight;
         let spike = self.run.train.loss_spike.filter(|rule| self.recent.exceeded(*rule, loss).is_some());

@@ -103,9 +103,46 @@ pub enum Wrong {
     /// A header and nothing more.
     #[error("there is a header but no rows")]
     NoRows,
-    /// The text is not CSV.
-    #[error("this is not CSV: {0}")]
-    Csv(String),
+    /// A row of text without an end.
+    #[error("the row that begins here has more than {0} bytes; is a quote never closed?")]
+    LongRow(u64),
+    /// More rows than can be counted or listed.
+    #[error("it announces more rows than a file can have")]
+    TooManyRows,
+    /// Rows that no block has.
+    #[error("there is no block of {rows} rows at row {first}")]
+    NoBlock {
+        /// Its first row.
+        first: u64,
+        /// Its rows.
+        rows: u64,
+    },
+    /// The file is another one than was opened before.
+    #[error("the file has changed since it was first opened: {what} was {before}, and is {now}; restore it")]
+    Changed {
+        /// What differs.
+        what: &'static str,
+        /// As it was.
+        before: u64,
+        /// As it is.
+        now: u64,
+    },
+    /// A description of files that nobody could have made.
+    #[error("what was said of this file cannot be true: {0}")]
+    BadEntry(&'static str),
+    /// A file that lies elsewhere only.
+    #[error("this machine does not have the file")]
+    NotHere,
+    /// Nothing can be kept on disk.
+    #[error(
+        "cannot be inflated into the folder {folder}: {why}; let LOCKSTEP_CACHE name a folder with room for it"
+    )]
+    Cache {
+        /// The folder.
+        folder: String,
+        /// As the system says.
+        why: String,
+    },
     /// A line that is no JSON object.
     #[error("this is not a JSON object: {0}")]
     Json(String),
@@ -193,6 +230,20 @@ pub enum Wrong {
     /// A label that is not there.
     #[error("found an empty cell, expected a class")]
     NoLabel,
+    /// A row's weight that is none.
+    #[error("found {}, expected a weight: a number from 0 to 1e18", cell(.0))]
+    NotWeight(String),
+    /// Rows of which none counts.
+    #[error("every row weighs 0, so that there is nothing to learn from or to measure")]
+    NoWeight,
+    /// A weight of a class that there is not.
+    #[error("train.class_weights names {found:?}{hint}")]
+    NoSuchClass {
+        /// The label.
+        found: String,
+        /// The class most like it, or all classes.
+        hint: String,
+    },
     /// Only one class to tell apart.
     #[error("every training row has the class {0:?}, expected two classes or more")]
     OneClass(String),
@@ -279,6 +330,13 @@ fn column_hint(nearest: &Option<String>, known: &[String]) -> String {
     match nearest {
         Some(_) => did_you_mean(nearest),
         None => format!("; the file has {}", few(known)),
+    }
+}
+
+pub(crate) fn class_hint(nearest: &Option<String>, known: &[String]) -> String {
+    match nearest {
+        Some(_) => did_you_mean(nearest),
+        None => format!(", which no training row has; the classes are {}", few(known)),
     }
 }
 

@@ -84,14 +84,7 @@ pub enum Values {
     Bytes(FixedSizeBinaryArray),
 }
 
-const MOST_NULLS: usize = 1 << 28;
-
 impl Values {
-    /// Of a column of pictures.
-    pub(crate) fn bytes(array: &ArrayRef) -> Option<Self> {
-        array.as_any().downcast_ref::<FixedSizeBinaryArray>().cloned().map(Self::Bytes)
-    }
-
     /// # Errors
     /// The array's type, if it is none that a model takes.
     pub(crate) fn of(array: &ArrayRef) -> Result<Self, String> {
@@ -100,10 +93,6 @@ impl Values {
             return Self::of(&as_type(values)?);
         }
         Ok(match Kind::of(array.data_type()) {
-            // Such a column has no bytes that would bear out its length.
-            Kind::Text if array.data_type() == &DataType::Null && array.len() > MOST_NULLS => {
-                return Err(format!("Null in {} rows", array.len()));
-            }
             Kind::Text if array.data_type() == &DataType::Null => {
                 Self::Text(new_null_array(&DataType::LargeUtf8, array.len()).as_string().clone())
             }

@@ -112,6 +112,8 @@ pub struct Welcome {
     pub kernel: String,
     /// Chunks of a node that may be sent without a grant.
     pub window: u32,
+    /// Whether rows come in blocks, which the catalog lists.
+    pub blocks: bool,
 }
 
 /// Why a worker is not in the run.
@@ -303,6 +305,8 @@ pub enum Dataset {
     Train,
     /// The validation rows.
     Validation,
+    /// What both hold, as JSON; its "rows" are bytes.
+    Catalog,
 }
 
 /// A request for rows.

@@ -78,7 +78,7 @@ impl Machine {
         let plan = self.config.plan;
         let seconds = now.saturating_sub(self.step_began).as_secs_f64();
         self.progress.commit(&committed, seconds, plan.steps_per_epoch());
-        let loss = committed.summary.loss / committed.summary.weight;
+        let loss = committed.summary.mean_loss();
         if let Some(rule) = self.config.loss_spike.filter(|_| !committed.skipped) {
             self.progress.recent_losses.push(rule, loss);
         }

@@ -49,7 +49,7 @@ impl Machine {
         }
         self.missing.remove(&hello.name);
         self.members.join(session, now, hello);
-        let Config { run, train, validation, kernel, window, .. } = &self.config;
+        let Config { run, train, validation, kernel, window, blocks, .. } = &self.config;
         let welcome = Welcome {
             session,
             run: run.clone(),
@@ -57,6 +57,7 @@ impl Machine {
             validation: validation.clone(),
             kernel: kernel.clone(),
             window: *window,
+            blocks: *blocks,
         };
         self.send(session, ToWorker::Welcome(welcome));
     }

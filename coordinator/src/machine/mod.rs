@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
-use lockstep_proto::message::{End, Reason, ToWorker};
+use lockstep_proto::message::{End, Outcome, Reason, ToWorker};
 use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
@@ -238,6 +238,7 @@ impl Machine {
                 }
             }
             Event::Saved { step, result } => self.saved(now, step, result),
+            Event::Failed(why) => self.finish(Outcome::Failed, why),
             Event::Stop { untouched } => {
                 if !self.stopping {
                     self.stopping = true;

@@ -49,6 +49,7 @@ fn config() -> Config {
         train: "{}".into(),
         validation: None,
         window: 4,
+        blocks: false,
     }
 }
 
@@ -157,6 +158,7 @@ fn the_first_worker_begins_the_step() {
         validation: None,
         kernel: "Haswell".into(),
         window: 4,
+        blocks: false,
     };
     assert_eq!(handle(&mut machine, hello(A)), [Action::Send(A, ToWorker::Welcome(welcome))]);
     let fingerprint = Fingerprint { numerics: "x86-64/Haswell/1".into(), hash: [7; 32] };

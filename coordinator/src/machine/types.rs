@@ -50,6 +50,8 @@ pub struct Config {
     pub validation: Option<String>,
     /// Chunks of a node that may be sent without a grant.
     pub window: u32,
+    /// Whether rows come in blocks.
+    pub blocks: bool,
     /// Of the run's random streams.
     pub seed: u64,
     /// The share of (step, node) pairs that a second worker computes too.
@@ -132,6 +134,8 @@ pub enum Event {
         /// What went wrong.
         result: Result<(), String>,
     },
+    /// Rows that the run needs cannot be had.
+    Failed(String),
     /// A signal: write a checkpoint and end.
     Stop {
         /// Nothing of the open step is applied yet, so it can be abandoned.

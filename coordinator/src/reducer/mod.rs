@@ -296,7 +296,7 @@ impl Reducer {
             let rounded = self.wire == Wire::Bf16 && merge.parent != self.tree.root();
             self.addends.push(Addend { values, rows: merge.rows, rounded });
         }
-        let weight = root.then_some(summary.weight);
+        let weight = root.then(|| summary.divisor());
         let (sum, finite) = if statistics {
             self.combine(&range, payload, gradient.summary.rows)
         } else {

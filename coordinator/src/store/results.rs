@@ -3,6 +3,7 @@
 use lockstep_core::digest::Digest;
 use lockstep_core::metrics::{Kind, Report};
 use lockstep_core::numerics;
+use lockstep_data::Skipped;
 use serde::{Deserialize, Serialize};
 
 use crate::progress::{Audit, Progress};
@@ -17,6 +18,9 @@ pub struct Results {
     pub steps: u64,
     /// Epochs, the last perhaps begun only.
     pub epochs: u64,
+    /// Bad rows of the data, which were left out (`data.on_bad_row`).
+    #[serde(default)]
+    pub rows_skipped: Skipped,
     /// Rows that were trained on, each as often as it was.
     pub samples: u64,
     /// From this start to the end.
@@ -70,7 +74,7 @@ pub struct Bytes {
 }
 
 impl Results {
-    /// At the end of a run.
+    /// At the end of a run, whose rows were all good.
     pub fn new(
         progress: &Progress,
         digest: Digest,
@@ -86,6 +90,7 @@ impl Results {
             digest,
             steps: step,
             epochs: progress.epoch(steps_per_epoch),
+            rows_skipped: Skipped::default(),
             samples,
             wall_seconds,
             train_seconds,

@@ -1,130 +1,114 @@
-//! Text with a record a row: CSV and JSON lines, inflated, with the places where their blocks start.
-
-use std::collections::BTreeMap;
+//! Text with a record a row: CSV and JSON lines. Only the places where its blocks start are kept.
 
 use arrow_array::builder::LargeStringBuilder;
 
-use crate::dataset::{BLOCK_ROWS, blocks_of, check_names};
-use crate::{Block, Column, DataError, Dataset, Kind, Place, Values, Wrong};
+use super::scan::{self, Blocks, Split};
+use crate::dataset::Outline;
+use crate::places::Opened;
+use crate::{Block, Chunk, Column, DataError, Dataset, FileEntry, Kind, Place, TextEntry, Values, Wrong};
 
-/// Takes a record: where it starts, and its fields or what is wrong with it. Says whether to go on.
-pub(super) type Take<'a> = dyn FnMut(usize, Result<&dyn Fields, Wrong>) -> bool + 'a;
+/// How the records of a text are told apart and taken apart.
+pub(super) trait Text: Send + Sync {
+    /// Takes records apart, one after the other, and keeps what it needs for that.
+    type Records<'a>: Split + Record
+    where
+        Self: 'a;
 
-/// Finds the records of a text and takes them apart.
-pub(super) trait Records: Send + Sync {
-    /// Calls `take` for each record from byte `start` on, until it says no.
-    ///
-    /// # Errors
-    /// The text cannot be read on from the byte given: nothing after it is known.
-    fn each(&self, text: &[u8], start: usize, take: &mut Take<'_>) -> Result<(), (usize, Wrong)>;
+    /// Of records of which these columns are wanted.
+    fn records<'a>(&'a self, columns: &'a [usize]) -> Self::Records<'a>;
 }
 
-/// The fields of one record.
-pub(super) trait Fields {
-    /// Its value in column i; `None` if there is none.
-    fn field(&self, i: usize) -> Option<&str>;
+/// What a record holds.
+pub(super) trait Record {
+    /// Adds its value in each wanted column.
+    ///
+    /// # Errors
+    /// It is no record, and nothing was added.
+    fn add(&mut self, record: &[u8], values: &mut [LargeStringBuilder]) -> Result<(), Wrong>;
 }
 
 /// A text file.
-pub(super) struct Lines<R> {
-    file: String,
-    text: Vec<u8>,
-    records: R,
-    columns: Vec<Column>,
-    blocks: Vec<Block>,
-    /// Where each block starts in `text`.
-    starts: Vec<usize>,
-    torn: BTreeMap<u64, Wrong>,
+pub(super) struct Lines<T> {
+    outline: Outline,
+    opened: Opened,
+    text: T,
+    /// Where each block starts.
+    starts: Vec<u64>,
 }
 
-impl<R: Records> Lines<R> {
-    /// Of the records from byte `start` on.
+impl<T: Text> Lines<T> {
     pub(super) fn new(
-        file: String,
-        text: Vec<u8>,
-        start: usize,
+        opened: Opened,
         names: Vec<String>,
-        records: R,
+        blocks: Blocks,
+        text: T,
     ) -> Result<Self, DataError> {
-        let columns = names.into_iter().map(|name| Column { name, kind: Kind::Text }).collect::<Vec<_>>();
-        check_names(&file, &columns)?;
-        let (mut rows, mut starts, mut torn) = (0, Vec::new(), BTreeMap::new());
-        let read = records.each(&text, start, &mut |at, record| {
-            if rows % BLOCK_ROWS == 0 {
-                starts.push(at);
-            }
-            if let Err(why) = record {
-                torn.insert(rows, why);
-            }
-            rows += 1;
-            true
-        });
-        if let Err((at, what)) = read {
-            return Err(DataError { file, place: Place::Line(line(&text, at)), column: None, what });
-        }
-        if rows == 0 {
-            return Err(DataError::whole(file, Wrong::NoRows));
-        }
-        Ok(Self { file, text, records, columns, blocks: blocks_of(rows), starts, torn })
+        let columns = names.into_iter().map(|name| Column { name, kind: Kind::Text }).collect();
+        let outline = Outline::new(opened.name(), columns, blocks.rows)?;
+        Ok(Self { outline, opened, text, starts: blocks.starts })
     }
 
-    fn start(&self, row: u64) -> usize {
-        let index = usize::try_from(row / BLOCK_ROWS).unwrap_or(usize::MAX);
-        self.starts.get(index).copied().unwrap_or(self.text.len())
+    /// As another has scanned it.
+    pub(super) fn reopened(opened: Opened, entry: &FileEntry, text: T) -> Result<Self, DataError> {
+        let wrong = |what| DataError::whole(opened.name(), what);
+        let scanned = entry.text.as_ref().ok_or_else(|| wrong(Wrong::BadEntry("text without its blocks")))?;
+        scan::check(scanned, &entry.rows, opened.blob.length()).map_err(wrong)?;
+        let blocks = Blocks { starts: scanned.starts.clone(), rows: entry.rows.clone() };
+        Self::new(opened, scanned.names.clone(), blocks, text)
+    }
+
+    fn start(&self, index: usize) -> u64 {
+        self.starts.get(index).copied().unwrap_or_else(|| self.opened.blob.length())
+    }
+
+    /// The line of a row.
+    fn line(&self, row: u64) -> Result<u64, DataError> {
+        let blob = &*self.opened.blob;
+        let index = self.outline.block_of(row).unwrap_or(usize::MAX);
+        let first = self.outline.blocks.get(index).map_or(0, |block| block.first);
+        let (mut left, mut found) = (row - first, self.start(index));
+        scan::each(blob, found, &mut self.text.records(&[]), &mut |place, _| {
+            found = place.start;
+            left = left.wrapping_sub(1);
+            left != u64::MAX
+        })?;
+        scan::line(blob, found)
     }
 }
 
-impl<R: Records> Dataset for Lines<R> {
-    fn file(&self) -> &str {
-        &self.file
+impl<T: Text> Dataset for Lines<T> {
+    fn outline(&self) -> &Outline {
+        &self.outline
     }
 
-    fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
-    fn blocks(&self) -> &[Block] {
-        &self.blocks
-    }
-
-    fn read(&self, block: Block, columns: &[usize]) -> Result<Vec<Values>, DataError> {
-        let mut texts: Vec<LargeStringBuilder> = columns.iter().map(|_| LargeStringBuilder::new()).collect();
-        let mut row = 0;
-        let read = self.records.each(&self.text, self.start(block.first), &mut |_, record| {
-            if row == block.rows {
-                return false;
-            }
-            for (text, column) in texts.iter_mut().zip(columns) {
-                text.append_option(record.as_ref().ok().and_then(|record| record.field(*column)));
+    fn read(&self, block: Block, columns: &[usize]) -> Result<Chunk, DataError> {
+        let index = self.outline.index(block)?;
+        let text = self.opened.blob.read(self.start(index)..self.start(index + 1))?;
+        let mut records = self.text.records(columns);
+        let mut values: Vec<LargeStringBuilder> = columns.iter().map(|_| LargeStringBuilder::new()).collect();
+        let (mut row, mut at, mut torn) = (0, 0, Vec::new());
+        while let Some(place) = records.next(&text, at, true) {
+            at = place.end;
+            if let Err(why) = records.add(text.get(place).unwrap_or_default(), &mut values) {
+                torn.push((block.first + row, why));
+                values.iter_mut().for_each(|values| values.append_null());
             }
             row += 1;
-            true
-        });
-        read.map_err(|(at, what)| {
-            let place = Place::Line(line(&self.text, at));
-            DataError { file: self.file.clone(), place, column: None, what }
-        })?;
-        Ok(texts.into_iter().map(|mut text| Values::Text(text.finish())).collect())
+        }
+        if row != block.rows {
+            let what = Wrong::Changed { what: "the number of rows in a block", before: block.rows, now: row };
+            return Err(DataError::whole(self.file(), what));
+        }
+        Ok(Chunk { values: values.into_iter().map(|mut text| Values::Text(text.finish())).collect(), torn })
     }
 
     fn locate(&self, row: u64) -> (String, Place) {
-        let (mut left, mut found) = (row % BLOCK_ROWS, self.text.len());
-        let _ = self.records.each(&self.text, self.start(row), &mut |at, _| {
-            found = at;
-            left = left.wrapping_sub(1);
-            left != u64::MAX
-        });
-        (self.file.clone(), Place::Line(line(&self.text, found)))
+        (self.file().into(), self.line(row).map_or(Place::Row(row), Place::Line))
     }
 
-    fn torn(&self) -> &BTreeMap<u64, Wrong> {
-        &self.torn
+    fn files(&self) -> Vec<FileEntry> {
+        let names = self.columns().iter().map(|column| column.name.clone()).collect();
+        let text = TextEntry { names, starts: self.starts.clone() };
+        vec![self.opened.entry(self.outline.rows(), Some(text))]
     }
-}
-
-/// The line of the record that starts there; a record's position may be that of blank lines before.
-fn line(text: &[u8], at: usize) -> u64 {
-    let blank = text.iter().skip(at).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let before = text.iter().take(at + blank).filter(|byte| **byte == b'\n').count();
-    1 + before as u64
 }

@@ -5,68 +5,165 @@
 //! ```
 
 mod announced;
+mod array;
+mod arrays;
 mod arrow;
+mod columnar;
 mod csv;
-mod file;
 mod guard;
 mod idx;
 mod json;
 mod lines;
-mod loaded;
 mod many;
+mod messages;
 mod npy;
 mod npz;
 mod parquet;
 mod paths;
+mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use lockstep_core::run::spec::{Format, Reading, Source};
 
-use crate::{DataError, Dataset, Wrong};
+pub(crate) use paths::expand;
+
+use crate::places::{self, Opened};
+use crate::{DataError, Dataset, FileEntry, Wrong};
 
 /// Opens a dataset; relative paths start at `base`. A file's format is what `reading` says, else by its
-/// extension, else by its first bytes. An IDX file alone is inputs, in a column named `image`.
+/// extension, else by its first bytes. An IDX file alone is inputs, in a column named `image`. Text is gone
+/// through once, to find where its blocks start.
 ///
 /// # Errors
 /// A file is missing, of unknown format, empty, or breaks its format.
 pub fn open(source: &Source, reading: &Reading, base: &Path) -> Result<Box<dyn Dataset>, DataError> {
     match source {
         Source::Idx { images, labels } => {
-            Ok(Box::new(idx::open(&base.join(images), Some(&base.join(labels)))?))
+            let images = places::open(&base.join(images))?;
+            Ok(Box::new(idx::open(images, Some(places::open(&base.join(labels))?))?))
         }
         Source::File(path) => {
+            let opener = Opener::new(reading);
             let paths = paths::expand(path, base, reading.format)?;
-            let mut files =
-                paths.iter().map(|path| open_one(path, reading)).collect::<Result<Vec<_>, _>>()?;
-            match files.pop() {
-                Some(only) if files.is_empty() => Ok(only),
-                Some(last) => {
-                    files.push(last);
-                    Ok(Box::new(many::Many::new(base.join(path).display().to_string(), files)?))
-                }
-                None => Err(DataError::whole(path, Wrong::NoMatch(""))),
-            }
+            let files = paths.iter().map(|path| opener.open(places::open(path)?, &name_of(path), None));
+            together(&base.join(path).display().to_string(), files.collect::<Result<_, _>>()?)
         }
     }
 }
 
-fn open_one(path: &Path, reading: &Reading) -> Result<Box<dyn Dataset>, DataError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let format = match reading.format.or_else(|| by_name(&name)) {
-        Some(format) => format,
-        None => by_first_bytes(path)?,
+/// Opens a dataset as [`Dataset::files`] described it, perhaps on another machine, without going through
+/// text again. `place` says where a file lies here (a path or URL), if it does.
+///
+/// # Errors
+/// As [`open`]; a file is not here, has another length or other blocks than before; or the description is
+/// of no files that could be.
+pub fn reopen(
+    files: &[FileEntry],
+    source: &Source,
+    reading: &Reading,
+    place: &dyn Fn(&FileEntry) -> Option<String>,
+) -> Result<Box<dyn Dataset>, DataError> {
+    let here = |entry: &FileEntry| {
+        let path = place(entry).ok_or_else(|| DataError::whole(&entry.path, Wrong::NotHere))?;
+        let opened = places::open(Path::new(&path))?;
+        let (before, now) = (entry.length, opened.stamp.length);
+        unchanged(opened.name(), "its length", before, now)?;
+        Ok(opened)
     };
-    Ok(match format {
-        Format::Csv => Box::new(csv::open(path, b',', reading.header)?),
-        Format::Tsv => Box::new(csv::open(path, b'\t', reading.header)?),
-        Format::JsonLines => Box::new(json::open(path)?),
-        Format::Parquet => Box::new(parquet::Parquet::open(path)?),
-        Format::Arrow => Box::new(arrow::open(path)?),
-        Format::Npy => Box::new(npy::open(path)?),
-        Format::Npz => Box::new(npz::open(path)?),
-        Format::Idx => Box::new(idx::open(path, None)?),
+    match (source, files) {
+        (Source::Idx { .. }, [images, labels]) => {
+            let data: Box<dyn Dataset> = Box::new(idx::open(here(images)?, Some(here(labels)?))?);
+            same_blocks(images, &*data)?;
+            Ok(data)
+        }
+        (Source::File(path), [_, ..]) => {
+            let opener = Opener::new(reading);
+            let again = |entry: &FileEntry| {
+                let data = opener.open(here(entry)?, &name_of(Path::new(&entry.path)), Some(entry))?;
+                same_blocks(entry, &*data)?;
+                Ok(data)
+            };
+            together(path, files.iter().map(again).collect::<Result<_, _>>()?)
+        }
+        (Source::Idx { images: path, .. } | Source::File(path), _) => {
+            Err(DataError::whole(path, Wrong::BadEntry("another number of files than the run file names")))
+        }
+    }
+}
+
+fn same_blocks(entry: &FileEntry, data: &dyn Dataset) -> Result<(), DataError> {
+    let (before, now) = (&entry.rows, data.outline().rows());
+    let rows = before.iter().fold(0u64, |all, rows| all.saturating_add(*rows));
+    unchanged(data.file(), "the number of its rows", rows, data.rows())?;
+    unchanged(data.file(), "the number of its blocks", before.len() as u64, now.len() as u64)?;
+    let differs = before.iter().zip(&now).find(|(before, now)| before != now);
+    differs.map_or(Ok(()), |(before, now)| {
+        unchanged(data.file(), "the number of rows in a block", *before, *now)
     })
+}
+
+fn unchanged(file: &str, what: &'static str, before: u64, now: u64) -> Result<(), DataError> {
+    if before == now {
+        return Ok(());
+    }
+    Err(DataError::whole(file, Wrong::Changed { what, before, now }))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// One file is itself; several are one dataset.
+fn together(name: &str, mut files: Vec<Box<dyn Dataset>>) -> Result<Box<dyn Dataset>, DataError> {
+    match files.pop() {
+        Some(only) if files.is_empty() => Ok(only),
+        Some(last) => {
+            files.push(last);
+            Ok(Box::new(many::Many::new(name, files)?))
+        }
+        None => Err(DataError::whole(name, Wrong::NoMatch(""))),
+    }
+}
+
+/// Opens the files of a dataset.
+struct Opener<'a> {
+    reading: &'a Reading,
+    readers: Arc<parquet::Readers>,
+}
+
+impl<'a> Opener<'a> {
+    fn new(reading: &'a Reading) -> Self {
+        Self { reading, readers: Arc::default() }
+    }
+
+    /// A file that has this name where it is known best; as it was described before, if it was.
+    fn open(
+        &self,
+        file: Opened,
+        name: &str,
+        entry: Option<&FileEntry>,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        let format = match self.reading.format.or_else(|| by_name(name)) {
+            Some(format) => format,
+            None => by_first_bytes(&file)?,
+        };
+        let delimiter = if format == Format::Tsv { b'\t' } else { b',' };
+        Ok(match (format, entry) {
+            (Format::Csv | Format::Tsv, None) => Box::new(csv::open(file, delimiter, self.reading.header)?),
+            (Format::Csv | Format::Tsv, Some(entry)) => Box::new(csv::reopen(file, entry, delimiter)?),
+            (Format::JsonLines, None) => Box::new(json::open(file)?),
+            (Format::JsonLines, Some(entry)) => Box::new(json::reopen(file, entry)?),
+            (Format::Parquet, _) => Box::new(parquet::Parquet::open(file, self.readers.clone())?),
+            (Format::Arrow, _) => Box::new(arrow::Arrow::open(file)?),
+            (Format::Npy, _) => Box::new(npy::open(file)?),
+            (Format::Npz, _) => Box::new(npz::open(file)?),
+            (Format::Idx, _) => Box::new(idx::open(file, None)?),
+        })
+    }
 }
 
 /// By the last extension that names a format; those of packings may follow it, as in `.csv.gz` or
@@ -93,9 +190,8 @@ pub(crate) fn by_name(name: &str) -> Option<Format> {
     None
 }
 
-fn by_first_bytes(path: &Path) -> Result<Format, DataError> {
-    let mut opened = file::open(path)?;
-    let head = opened.read(8)?;
+fn by_first_bytes(file: &Opened) -> Result<Format, DataError> {
+    let head = file.head(8)?;
     let formats: [(&[u8], Format); 5] = [
         (b"PAR1", Format::Parquet),
         (b"ARROW1", Format::Arrow),
@@ -104,27 +200,5 @@ fn by_first_bytes(path: &Path) -> Result<Format, DataError> {
         (&[0, 0], Format::Idx),
     ];
     let found = formats.iter().find(|(magic, _)| head.starts_with(magic));
-    found.map(|(_, format)| *format).ok_or_else(|| DataError::whole(opened.name, Wrong::UnknownFormat))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn extensions() {
-        for (name, format) in [
-            ("a.csv", Some(Format::Csv)),
-            ("A.CSV.GZ", Some(Format::Csv)),
-            ("a.b.tsv.zst", Some(Format::Tsv)),
-            ("x.parquet.brotli", Some(Format::Parquet)),
-            ("x.feather", Some(Format::Arrow)),
-            ("train-images.gz", None),
-            ("csv", None),
-            ("a.csv.txt", None),
-            ("", None),
-        ] {
-            assert_eq!(by_name(name), format, "{name}");
-        }
-    }
+    found.map(|(_, format)| *format).ok_or_else(|| DataError::whole(file.name(), Wrong::UnknownFormat))
 }

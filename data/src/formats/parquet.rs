@@ -1,122 +1,170 @@
-//! Parquet. A row group is a block, read when it is asked for, and only the columns that are asked for.
+//! Parquet. Row groups are cut into parts; of a part, only the columns that are asked for are read.
+//!
+//! A part is found by the file's page index. Where there is none, what lies before it in its row group must
+//! be gone through: so the reader of the part before is kept, in case that parts are read in order.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::Path;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_select::concat::concat_batches;
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::reader::{ChunkReader, Length};
 
+use super::columnar::{self, Part, sorted};
 use super::guard::guarded;
-use super::{arrow, file};
-use crate::dataset::{blocks_from, check_names};
-use crate::{Block, Column, DataError, Dataset, Place, Values, Wrong};
+use crate::dataset::Outline;
+use crate::places::{Blob, Opened, Stream};
+use crate::{Block, Chunk, DataError, Dataset, FileEntry, Place};
 
 const FORMAT: &str = "a Parquet file";
+/// Readers that are kept, of all files of a dataset: each holds a page a column.
+const READERS: usize = 4;
 
 /// A Parquet file.
-#[derive(Debug)]
 pub(super) struct Parquet {
-    name: String,
-    file: File,
+    outline: Outline,
+    opened: Opened,
     metadata: ArrowReaderMetadata,
-    columns: Vec<Column>,
-    blocks: Vec<Block>,
-    /// The row group of each block.
-    groups: Vec<usize>,
-    torn: BTreeMap<u64, Wrong>,
+    /// The row group of each block, and its first row there.
+    parts: Vec<Part>,
+    readers: Arc<Readers>,
 }
 
 impl Parquet {
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
-        // Says what is missing better than the reader does.
-        let name = file::open(path)?.name;
-        let file = File::open(path).map_err(|error| DataError::whole(&name, Wrong::Io(error.to_string())))?;
-        let metadata = guarded(&name, FORMAT, || {
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| error.to_string())
+    pub(super) fn open(opened: Opened, readers: Arc<Readers>) -> Result<Self, DataError> {
+        let name = opened.name();
+        let metadata = guarded(name, FORMAT, || {
+            let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+            ArrowReaderMetadata::load(&Chunks(opened.blob.clone()), options)
+                .map_err(|error| error.to_string())
         })?;
-        let columns = arrow::columns(metadata.schema());
-        check_names(&name, &columns)?;
-        let rows: Vec<u64> = (metadata.metadata().row_groups().iter())
-            .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
-            .collect();
-        let groups = (0..).zip(&rows).filter(|(_, rows)| **rows > 0).map(|(group, _)| group).collect();
-        // What a file announces may be anything; rows are counted up.
-        if rows.iter().try_fold(0u64, |all, rows| all.checked_add(*rows)).is_none() {
-            return Err(DataError::whole(
-                name,
-                Wrong::Damaged { format: FORMAT, why: "its rows cannot be counted".into() },
-            ));
-        }
-        let blocks = blocks_from(rows);
-        if blocks.is_empty() {
-            return Err(DataError::whole(name, Wrong::NoRows));
-        }
-        Ok(Self { name, file, metadata, columns, blocks, groups, torn: BTreeMap::new() })
+        let groups = metadata.metadata().row_groups().iter();
+        let groups: Vec<u64> = groups.map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).collect();
+        let (outline, parts) = columnar::parts(name, columnar::columns(metadata.schema()), &groups)?;
+        Ok(Self { outline, opened, metadata, parts, readers })
     }
 
-    fn batch(&self, block: Block, group: usize, columns: &[usize]) -> Result<RecordBatch, String> {
-        let file = self.file.try_clone().map_err(|error| error.to_string())?;
+    fn batch(&self, rows: u64, (group, first): Part, columns: &[usize]) -> Result<RecordBatch, String> {
+        let key = Key { file: self.opened.name().into(), group, columns: columns.to_vec() };
+        let kept = self.readers.take(&key, first);
+        let mut reader = kept.map_or_else(|| self.reader(rows, group, first, columns), Ok)?;
+        let schema = reader.schema();
+        let (mut batches, mut found) = (Vec::new(), 0);
+        while found < rows {
+            let Some(batch) = reader.next() else { break };
+            let batch = batch.map_err(|error| error.to_string())?;
+            found += batch.num_rows() as u64;
+            batches.push(batch);
+        }
+        if found != rows {
+            return Err(format!("found {found} rows, expected {rows}"));
+        }
+        // At the end of a group there is nothing to go on with.
+        let all = self.metadata.metadata().row_groups().get(group).map_or(0, |group| group.num_rows());
+        if u64::try_from(all).is_ok_and(|all| first + rows < all) {
+            self.readers.keep(key, first + rows, reader);
+        }
+        match batches.as_slice() {
+            [only] => Ok(only.clone()),
+            _ => concat_batches(&schema, &batches).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// A reader of a row group from some row on. A batch of it is a part.
+    fn reader(
+        &self,
+        rows: u64,
+        group: usize,
+        first: u64,
+        columns: &[usize],
+    ) -> Result<ParquetRecordBatchReader, String> {
+        let file = Chunks(self.opened.blob.clone());
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        // The reader reserves room for a batch, and what a file announces may be anything.
-        const BATCH: usize = 1 << 16;
-        let reader = builder
-            .with_projection(mask)
-            .with_row_groups(vec![group])
-            .with_batch_size(BATCH.min(usize::try_from(block.rows).unwrap_or(BATCH)))
-            .build()
-            .map_err(|error| error.to_string())?;
-        let schema = arrow_array::RecordBatchReader::schema(&reader);
-        let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-        let batch = concat_batches(&schema, &batches).map_err(|error| error.to_string())?;
-        if batch.num_rows() as u64 != block.rows {
-            return Err(format!("found {} rows, expected {}", batch.num_rows(), block.rows));
-        }
-        Ok(batch)
+        let size = |rows: u64| usize::try_from(rows).map_err(|error| error.to_string());
+        let builder = builder.with_projection(mask).with_row_groups(vec![group]).with_offset(size(first)?);
+        // A last part is shorter than those before, so a reader that begins with it reads no other.
+        builder.with_batch_size(size(rows)?).build().map_err(|error| error.to_string())
     }
 }
 
 impl Dataset for Parquet {
-    fn file(&self) -> &str {
-        &self.name
+    fn outline(&self) -> &Outline {
+        &self.outline
     }
 
-    fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
-    fn blocks(&self) -> &[Block] {
-        &self.blocks
-    }
-
-    fn read(&self, block: Block, columns: &[usize]) -> Result<Vec<Values>, DataError> {
-        let index = self.blocks.binary_search_by_key(&block.first, |block| block.first);
-        let group = index.ok().and_then(|index| self.groups.get(index)).copied().unwrap_or(usize::MAX);
-        let batch = guarded(&self.name, FORMAT, || self.batch(block, group, columns))?;
-        // Columns come in the file's order, whatever was asked for.
-        let mut sorted: Vec<usize> = columns.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let values = |column: &usize| {
-            let name = self.columns.get(*column).map(|column| column.name.as_str()).unwrap_or_default();
-            let unfit = |found| DataError::column(&self.name, name, Wrong::NoValues { found });
-            let at = sorted.binary_search(column).unwrap_or(usize::MAX);
-            let array = batch.columns().get(at).ok_or_else(|| unfit("nothing".into()))?;
-            guarded(&self.name, FORMAT, || Ok(Values::of(array)))?.map_err(unfit)
-        };
-        columns.iter().map(values).collect()
+    fn read(&self, block: Block, columns: &[usize]) -> Result<Chunk, DataError> {
+        let index = self.outline.index(block)?;
+        let part = self.parts.get(index).copied().unwrap_or((usize::MAX, 0));
+        let sorted = sorted(columns, &self.outline);
+        let batch = guarded(self.file(), FORMAT, || self.batch(block.rows, part, &sorted))?;
+        let values = columnar::values(&self.outline, FORMAT, &batch, &sorted, columns)?;
+        Ok(Chunk { values, torn: Vec::new() })
     }
 
     fn locate(&self, row: u64) -> (String, Place) {
-        (self.name.clone(), Place::Row(row))
+        (self.file().into(), Place::Row(row))
     }
 
-    fn torn(&self) -> &BTreeMap<u64, Wrong> {
-        &self.torn
+    fn files(&self) -> Vec<FileEntry> {
+        vec![self.opened.entry(self.outline.rows(), None)]
+    }
+}
+
+/// What a reader reads.
+#[derive(PartialEq, Eq)]
+struct Key {
+    file: String,
+    group: usize,
+    columns: Vec<usize>,
+}
+
+/// Readers in the middle of their row groups, the one used last at the end.
+#[derive(Default)]
+pub(super) struct Readers(Mutex<VecDeque<(Key, u64, ParquetRecordBatchReader)>>);
+
+impl Readers {
+    /// A reader whose next row is that one.
+    fn take(&self, key: &Key, row: u64) -> Option<ParquetRecordBatchReader> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.iter().position(|(of, next, _)| of == key && *next == row)?;
+        kept.remove(place).map(|(_, _, reader)| reader)
+    }
+
+    fn keep(&self, key: Key, row: u64, reader: ParquetRecordBatchReader) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back((key, row, reader));
+        if kept.len() > READERS {
+            kept.pop_front();
+        }
+    }
+}
+
+/// A blob, for the reader of Parquet.
+struct Chunks(Arc<dyn Blob>);
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.0.length()
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Stream;
+
+    fn get_read(&self, start: u64) -> Result<Stream, ParquetError> {
+        Ok(Stream::new(self.0.clone(), start))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let end = start.saturating_add(length as u64);
+        self.0.read(start..end).map_err(|error| ParquetError::External(Box::new(error)))
     }
 }

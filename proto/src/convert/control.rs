@@ -119,7 +119,7 @@ impl From<ToWorker> for wire::ToWorker {
     fn from(message: ToWorker) -> Self {
         use to_worker::Message;
         let message = match message {
-            ToWorker::Welcome(Welcome { session, run, train, validation, kernel, window }) => {
+            ToWorker::Welcome(Welcome { session, run, train, validation, kernel, window, blocks }) => {
                 Message::Welcome(wire::Welcome {
                     session: session.to_u64(),
                     run,
@@ -127,6 +127,7 @@ impl From<ToWorker> for wire::ToWorker {
                     validation: validation.unwrap_or_default(),
                     kernel,
                     window,
+                    blocks,
                 })
             }
             ToWorker::Refused(Refused { reason, text }) => {
@@ -158,7 +159,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
     fn try_from(message: wire::ToWorker) -> Result<Self, Malformed> {
         use to_worker::Message;
         Ok(match message.message.ok_or(Malformed("an empty control message"))? {
-            Message::Welcome(wire::Welcome { session, run, train, validation, kernel, window }) => {
+            Message::Welcome(wire::Welcome { session, run, train, validation, kernel, window, blocks }) => {
                 Self::Welcome(Welcome {
                     session: Session::from_u64(session),
                     run,
@@ -166,6 +167,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
                     validation: Some(validation).filter(|text| !text.is_empty()),
                     kernel,
                     window,
+                    blocks,
                 })
             }
             Message::Refused(refused) => {

@@ -50,7 +50,7 @@ impl Site {
     /// The command with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(lockstep());
-        command.args(arguments).current_dir(self.folder());
+        command.args(arguments).current_dir(self.folder()).env("LOCKSTEP_CACHE", self.folder().join("cache"));
         command
     }
 

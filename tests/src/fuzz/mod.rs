@@ -7,6 +7,7 @@
 
 mod columns;
 mod data;
+mod entries;
 mod messages;
 mod mutate;
 mod run_file;
@@ -21,11 +22,12 @@ use tempfile::TempDir;
 type Reader = fn(&mut Mutate, &Inputs);
 
 /// The readers, and what they are called.
-const READERS: [(&str, Reader); 9] = [
+const READERS: [(&str, Reader); 10] = [
     ("run file", |mutate, _| run_file::case(mutate)),
     ("table", data::table),
     ("file of columns", data::columns),
     ("idx", data::idx),
+    ("described files", entries::case),
     ("rows on the wire", |mutate, _| data::part(mutate)),
     ("messages", |mutate, _| messages::decode(mutate)),
     ("messages to a cluster", |mutate, _| messages::cluster(mutate)),

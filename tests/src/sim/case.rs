@@ -6,6 +6,7 @@ use lockstep_core::gradient::Summary;
 use lockstep_core::local::{LeftOut, Local};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Target, Weights, Workspace};
+use lockstep_core::ops::embedding::Embedding;
 use lockstep_core::run::{self, spec::Run};
 
 use super::dice::Dice;
@@ -27,6 +28,7 @@ pub(super) struct Case {
     pub(super) oracle: Vec<Truth>,
     train: Vec<Row>,
     validation: Vec<Row>,
+    weighted: bool,
 }
 
 /// What is right at W(step).
@@ -47,6 +49,7 @@ struct Row {
     values: Vec<f32>,
     class: u32,
     targets: Vec<f32>,
+    weight: f32,
 }
 
 impl Case {
@@ -64,7 +67,12 @@ impl Case {
         let run = run::parse(&text, &[]).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
 
         let target = if classes { Target::Classes(outputs) } else { Target::Values(outputs) };
-        let model = Model::new(&run.model, &[inputs], target).unwrap_or_else(|error| panic!("{error}"));
+        // Drawn apart, so that a seed's rows and cluster are what they are without these.
+        let mut apart = Dice::new(seed, 3);
+        let embedding = Embedding { name: "x".into(), place: 0, values: 3, width: 2 };
+        let embeddings = if apart.chance(30) { vec![embedding] } else { Vec::new() };
+        let model = Model::embedding(&run.model, &[inputs], &embeddings, target);
+        let model = model.unwrap_or_else(|error| panic!("{error}"));
         let longest = dice.between(1, 24) as usize;
         let (tiny, grain) = (dice.between(0, 16) as usize, dice.between(1, 4) as usize);
         let chunks = Chunks::within(model.layout(), Limits { longest, tiny, grain });
@@ -84,10 +92,20 @@ impl Case {
                 values: some(inputs),
                 class: (n % outputs as u64) as u32,
                 targets: some(outputs),
+                weight: 1.0,
             };
             (0..count).map(row).collect()
         };
-        let (mut train, validation) = (draw(rows), draw(held_out));
+        let (mut train, mut validation) = (draw(rows), draw(held_out));
+        let weighted = apart.chance(40);
+        for row in train.iter_mut().chain(&mut validation) {
+            if weighted {
+                row.weight = apart.pick(&[0.0, 0.5, 1.0, 3.25]).unwrap_or_default();
+            }
+            for of in &embeddings {
+                row.values[of.place] = apart.between(0, of.values as u64 - 1) as f32;
+            }
+        }
         // A row that is too much for most models: its steps are left out.
         if run.train.on_nonfinite == run::spec::OnNonfinite::Skip && dice.chance(50) {
             let row = dice.between(0, rows - 1) as usize;
@@ -107,6 +125,7 @@ impl Case {
             oracle: Vec::new(),
             train,
             validation,
+            weighted,
             run,
         };
         case.oracle = case.truths();
@@ -169,8 +188,8 @@ impl Case {
         workspace.load(&mut self.batch(rows.iter(), 0));
         workspace.forward(&self.model, weights, None);
         let loss = workspace.losses(&self.model).iter().sum();
-        let count = rows.len() as u64;
-        (Sums { rows: count, weight: count as f64, loss, ..Sums::default() }, range)
+        let (rows, weight) = (rows.len() as u64, workspace.weight());
+        (Sums { rows, weight, loss, ..Sums::default() }, range)
     }
 
     fn batch<'a>(&self, rows: impl Iterator<Item = &'a Row> + Clone, shard: u32) -> Microbatch<f32> {
@@ -180,7 +199,8 @@ impl Case {
             Labels::Values(rows.clone().flat_map(|row| row.targets.iter().copied()).collect())
         };
         let values = rows.clone().flat_map(|row| row.values.iter().copied()).collect();
-        Microbatch { shard, rows: rows.count(), values, labels }
+        let weights = rows.clone().filter(|_| self.weighted).map(|row| row.weight).collect();
+        Microbatch { shard, rows: rows.count(), values, labels, weights }
     }
 
     /// Whether W(step) is evaluated.

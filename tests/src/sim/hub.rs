@@ -87,6 +87,7 @@ impl Hub {
             train: String::new(),
             validation: None,
             window: case.window,
+            blocks: false,
             seed: case.run.seed,
             audit: case.run.cluster.audit,
         };

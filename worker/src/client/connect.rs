@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use lockstep_proto::message::{FromWorker, Hello, Ready, Up};
-use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, ROW_MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_client::ClusterClient;
 use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 use super::join::Joined;
+use super::served::RowsClient;
 use super::{Heartbeat, Options};
 use crate::task::Unfit;
 use crate::weights::Misfit;
@@ -136,10 +137,9 @@ impl Connection {
         self.heartbeat = Some(Heartbeat::start(every, self.out.clone()));
     }
 
-    /// A stream of rows, on a connection of its own.
-    pub(super) async fn rows(&self, request: wire::RowsRequest) -> Result<Streaming<wire::RowsPart>, Lost> {
-        let client = ClusterClient::new(channel(&self.options).await?);
-        Ok(client.max_decoding_message_size(ROW_MESSAGE_LIMIT).rows(request).await?.into_inner())
+    /// For rows, a connection of its own.
+    pub(super) async fn rows(&self, session: Session) -> Result<RowsClient, Lost> {
+        Ok(RowsClient::new(channel(&self.options).await?, session))
     }
 
     /// Opens the tensor connection and tells the coordinator that this worker is ready.

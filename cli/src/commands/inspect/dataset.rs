@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lockstep_core::run::spec::{Column as Seen, Reading, Source};
-use lockstep_data::{Cell, Column, Dataset, Kind, Profile, Values, open};
+use lockstep_data::{Cell, Column, Dataset, Kind, Profile, Values, Wrong, open};
 use serde_json::{Value, json};
 
 use super::Description;
@@ -26,7 +26,8 @@ const BARS: usize = 8;
 /// There is no such data, or they cannot be read.
 pub(super) fn describe(source: &Source) -> Result<Description, Failure> {
     let data = open(source, &Reading::default(), Path::new("")).map_err(Failure::bad)?;
-    let columns: Vec<(&Column, Summary)> = data.columns().iter().zip(summaries(&*data)?).collect();
+    let (summaries, torn) = summaries(&*data)?;
+    let columns: Vec<(&Column, Summary)> = data.columns().iter().zip(summaries).collect();
     let preview: Vec<Vec<String>> = (0..PREVIEW.min(usize::try_from(data.rows()).unwrap_or(PREVIEW)))
         .map(|row| {
             columns.iter().map(|(_, summary)| summary.preview.get(row).cloned().unwrap_or_default()).collect()
@@ -37,7 +38,7 @@ pub(super) fn describe(source: &Source) -> Result<Description, Failure> {
         "file": data.file(),
         "rows": data.rows(),
         "blocks": data.blocks().len(),
-        "torn": data.torn().len(),
+        "torn": torn.rows,
         "columns": columns.iter().map(|(column, summary)| summary.json(column)).collect::<Vec<_>>(),
         "preview": preview,
     });
@@ -54,26 +55,34 @@ pub(super) fn describe(source: &Source) -> Result<Description, Failure> {
     if columns.len() <= FEW {
         text += &table(&std::iter::once(names).chain(preview).collect::<Vec<_>>());
     }
-    if let Some((row, why)) = data.torn().first_key_value() {
-        text += &format!(
-            "\n{} torn rows; the first: {}\n",
-            data.torn().len(),
-            data.wrong(*row, None, why.clone())
-        );
+    if let Some((row, why)) = torn.first {
+        text += &format!("\n{} torn rows; the first: {}\n", torn.rows, data.wrong(row, None, why));
     }
     Ok(Description { json, text })
 }
 
-/// What stands in each column; the bars of histograms need a pass of their own.
+/// Rows that are none.
+#[derive(Default)]
+pub struct Torn {
+    rows: u64,
+    first: Option<(u64, Wrong)>,
+}
+
+/// What stands in each column, and the rows that are torn; the bars of histograms need a pass of their own.
 ///
 /// # Errors
 /// The data cannot be read.
-pub fn summaries(data: &dyn Dataset) -> Result<Vec<Summary>, Failure> {
+pub fn summaries(data: &dyn Dataset) -> Result<(Vec<Summary>, Torn), Failure> {
     let mut summaries: Vec<Summary> = data.columns().iter().map(|_| Summary::default()).collect();
+    let mut torn = Torn::default();
     let all: Vec<usize> = (0..summaries.len()).collect();
-    let each = |take: &mut dyn FnMut(usize, Cell<'_>)| -> Result<(), Failure> {
+    let mut each = |take: &mut dyn FnMut(usize, Cell<'_>)| -> Result<(), Failure> {
+        torn = Torn::default();
         for block in data.blocks() {
-            for (column, values) in data.read(*block, &all).map_err(Failure::bad)?.iter().enumerate() {
+            let chunk = data.read(*block, &all).map_err(Failure::bad)?;
+            torn.rows += chunk.torn.len() as u64;
+            torn.first = torn.first.take().or(chunk.torn.into_iter().next());
+            for (column, values) in chunk.values.iter().enumerate() {
                 if !matches!(values, Values::Bytes(_)) {
                     values.cells().for_each(|cell| take(column, cell));
                 }
@@ -87,7 +96,7 @@ pub fn summaries(data: &dyn Dataset) -> Result<Vec<Summary>, Failure> {
     each(&mut |column, cell| {
         summaries.get_mut(column).into_iter().for_each(|summary| summary.bar(cell));
     })?;
-    Ok(summaries)
+    Ok((summaries, torn))
 }
 
 /// What stands in a column.
@@ -141,6 +150,12 @@ impl Summary {
     /// Whether there may be more different values than were counted.
     pub fn has_many(&self) -> bool {
         self.values.len() == MOST
+    }
+
+    /// Whether a value stands in several rows, as far as values were counted.
+    pub fn repeats(&self, rows: u64) -> bool {
+        let counted = if self.has_many() { self.values.values().sum() } else { rows };
+        counted >= 2 * self.values.len() as u64
     }
 
     fn numbers(&self) -> Option<(f64, f64)> {

@@ -20,7 +20,7 @@ impl Weights {
         }
         self.snapshot(case, snapshot)?;
         let summary = case.oracle[record.step as usize].summary;
-        let loss = summary.loss / summary.weight;
+        let loss = summary.mean_loss();
         if record.loss.to_bits() != loss.to_bits() {
             return Err(format!(
                 "weights: the loss before W({}) is {}, not {loss}",
