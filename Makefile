@@ -13,7 +13,7 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test verify fix soak chaos fuzz \
+.PHONY: help setup build demo examples test test-objects verify fix soak chaos fuzz \
   bench bench-build bench-shards bench-audit bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
@@ -37,7 +37,12 @@ demo: build ## train real handwritten digits on two local workers, in seconds
 	@echo "The last one ends with the same digest: the result does not depend on the cluster."
 
 test: setup ## run every test, documentation's too
+	@scripts/moto.sh
 	cargo test --workspace
+
+test-objects: setup ## read data from S3 servers: our own with faults, and moto's (from PyPI)
+	scripts/moto.sh --required
+	cargo test -p lockstep-tests --test objects
 
 verify: setup ## what a change must pass: format, lints, documentation, tests; never writes
 	cargo fmt --all --check
