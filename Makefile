@@ -10,11 +10,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO := runs/digits-demo
 BENCH := $(TARGET)/release/bench
 TORCH := torch==2.15.0 numpy
-# Passed on to every bench, soak and fuzz: make bench ARGS="--help"
+# Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test test-objects verify fix soak fuzz \
-  bench bench-build bench-shards bench-bf16 bench-network bench-peers bench-job bench-faults
+.PHONY: help setup build demo examples test test-objects verify fix soak chaos fuzz \
+  bench bench-build bench-shards bench-audit bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: bench-build ## time a start, a step's fixed cost and whole steps, beside 
 bench-shards: bench-build ## 8 shards on 2 workers beside 2 shards
 	$(BENCH) --case shards $(ARGS)
 
+bench-audit: bench-build ## a tenth of the nodes computed twice, on 2 and 4 workers
+	$(BENCH) --case audit $(ARGS)
+
 bench-bf16: bench-build ## accuracy and bytes of both wires, on digits and Fashion-MNIST
 	examples/fetch-fashion-mnist.sh
 	$(BENCH) --case bf16 $(ARGS)
@@ -87,6 +90,9 @@ bench-build: setup
 
 soak: setup ## simulate clusters and faults without end; prints the command that reproduces a failure
 	cargo run --release -p lockstep-tests --bin soak -- $(ARGS)
+
+chaos: setup ## real processes and faults of every kind: 100 workers and 50 coordinators killed; --forever
+	cargo run --release -p lockstep-tests --bin chaos -- $(ARGS)
 
 fuzz: setup ## feed bad bytes and bad files to everything that reads them
 	cargo run --release -p lockstep-tests --bin fuzz -- $(ARGS)

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lockstep_coordinator::assemble::{self, From, Standing};
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::driver::Ended;
-use lockstep_coordinator::rows::Rows;
-use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory};
+use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
 use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{self, spec::Run};
-use lockstep_data::{Prepared, Skipped};
+use lockstep_data::{Catalog, Goal, Prepared, Skipped};
 use lockstep_proto::message::Outcome;
 
 use crate::environment;
@@ -57,7 +57,7 @@ pub struct RunArguments {
 #[derive(Debug)]
 pub struct Ready {
     pub run: Run,
-    rows: Rows,
+    rows: Datasets,
     model: Model,
     opened: Opened,
     began: Instant,
@@ -76,13 +76,11 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
-    let Prepared { train, validation, encoder, skipped } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
-    if skipped != Skipped::default() {
-        let Skipped { train, validation } = skipped;
+    let rows = Datasets::new(rows(arguments, &run, &path, base)?);
+    if rows.catalog.skipped != Skipped::default() {
+        let Skipped { train, validation } = rows.catalog.skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
     }
-    let rows = Rows { train, validation };
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
     if let Some((key, metric)) = assemble::foreign_metric(&run, &rows) {
@@ -90,13 +88,41 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
         let text = "the model has no such metric (classes have an accuracy, numbers rmse, mae and r2)";
         return Err(Failure::bad(format!("{path}: {key}: found {metric:?}; {text}")));
     }
-    let inputs = assemble::inputs(&run, &rows, &encoder).map_err(Failure::failed)?;
+    let inputs = assemble::inputs(&run, &rows.catalog);
     let base = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
-    let train = &rows.train.shape();
-    let identity = Identity { run: &run, encoder: &encoder, model: &model, train, inputs, base: &base };
-    let opened = RunDirectory::create_or_resume(&path, arguments.resume, identity)?;
+    let catalog = &rows.catalog;
+    let (encoder, train) = (&catalog.encoder, &catalog.train.shape);
+    let identity = Identity { run: &run, encoder, model: &model, train, inputs, base: &base };
+    let opened = match RunDirectory::create_or_resume(&path, arguments.resume, identity) {
+        Err(error @ StoreError::OtherData { .. }) => return Err(changed(error, &path, &run, &base)),
+        opened => opened?,
+    };
+    opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
     Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
+}
+
+/// Says where data differ from those that a run began with, as far as its catalog tells.
+fn changed(error: StoreError, path: &Path, run: &Run, base: &Path) -> Failure {
+    let stored = store::read_catalog(path).ok().flatten();
+    match stored.map(|stored| lockstep_data::find_change(&stored, &run.data, run.seed, base)) {
+        Some(Ok(Some((file, change)))) => Failure::bad(format!("{error}\n  {file}: {change}")),
+        Some(Err(why)) => Failure::bad(format!("{error}\n  {why}")),
+        _ => error.into(),
+    }
+}
+
+/// The run's data; those of a run that goes on are not gone through again if they are the same files.
+fn rows(arguments: &RunArguments, run: &Run, path: &Path, base: &Path) -> Result<Prepared, Failure> {
+    // A damaged catalog says nothing: all rows are gone through.
+    let stored = store::read_catalog(path).ok().flatten().filter(|_| arguments.resume);
+    let again = stored
+        .filter(Catalog::is_sound)
+        .map(|stored| lockstep_data::again(stored, &run.data, run.seed, base));
+    match again.transpose().map_err(Failure::bad)?.flatten() {
+        Some(rows) => Ok(rows),
+        None => lockstep_data::load(&run.data, Goal::of(run), run.seed, base).map_err(Failure::bad),
+    }
 }
 
 /// A run file with its overrides.
@@ -118,6 +144,11 @@ impl Ready {
         self.run.train.batch_size / u64::from(self.run.cluster.shards)
     }
 
+    /// The folders of its data, if workers of this machine should read there.
+    pub fn folders(&self) -> Vec<String> {
+        if self.rows.in_blocks() { self.rows.catalog.folders() } else { Vec::new() }
+    }
+
     /// The run's directory.
     pub fn directory(&self) -> &RunDirectory {
         &self.opened.directory
@@ -129,6 +160,7 @@ impl Ready {
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
         let Self { run, rows, model, opened, began, record_every, time_limit } = self;
+        let rows_skipped = rows.catalog.skipped;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
             let text = format!("a damaged checkpoint was put aside: {problem}");
@@ -145,8 +177,13 @@ impl Ready {
             progress.best = progress.best.filter(|best| Some(best.metric) == run.checkpoint.best);
             From { progress, weights: checkpoint.weights, optimizer: checkpoint.optimizer }
         });
-        let cluster =
-            assemble::cluster(&run, &model, &rows, Standing { start, fingerprint, checkpoint: from });
+        let cluster = assemble::cluster(
+            &run,
+            &model,
+            &rows,
+            directory.kind(),
+            Standing { start, fingerprint, checkpoint: from },
+        );
 
         let done = resumed.map_or(0, |(step, _)| step);
         if done > 0 {
@@ -182,6 +219,7 @@ impl Ready {
         let progress = cluster.machine().progress();
         let wall = began.elapsed().as_secs_f64();
         let results = Results::new(progress, digest, plan.steps_per_epoch(), directory.kind(), wall, bytes);
+        let results = Results { rows_skipped, ..results };
         if let Some(Err(problem)) =
             progress.best.and_then(|best| best.step()).map(|step| directory.finish_best(step))
         {
@@ -211,6 +249,12 @@ fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure
         rows.push(("best", format!("{} {value:.4} after step {step}: best.safetensors", metric.name())));
     }
     rows.push(("workers", format!("{} joined, {} lost", workers.joined, workers.lost)));
+    if let Some(audit) = &workers.audit {
+        let wrong: Vec<&str> = audit.put_out.iter().map(|wrong| wrong.worker.as_str()).collect();
+        let wrong =
+            if wrong.is_empty() { "all alike".into() } else { format!("put out: {}", wrong.join(", ")) };
+        rows.push(("audit", format!("{} pairs of step and shards computed twice, {wrong}", audit.pairs)));
+    }
     rows.push(("digest", digest.to_string()));
     rows.push(("model", directory.join("model.safetensors").display().to_string()));
     print::text(&print::list(&rows))

@@ -17,7 +17,13 @@ pub struct LocalWorkers {
 impl LocalWorkers {
     /// Starts `count` workers of `threads` threads each. Must be called on the main thread: the system
     /// ends a child when the thread that started it ends.
-    pub fn start(count: usize, threads: u16, coordinator: SocketAddr, log: &File) -> io::Result<Self> {
+    pub fn start(
+        count: usize,
+        threads: u16,
+        coordinator: SocketAddr,
+        roots: &[String],
+        log: &File,
+    ) -> io::Result<Self> {
         let program = std::env::current_exe()?;
         let mut workers = Self { children: Vec::with_capacity(count) };
         for number in 1..=count {
@@ -27,6 +33,7 @@ impl LocalWorkers {
                 .args(["--name", &format!("local-{number}")])
                 .args(["--parent", &std::process::id().to_string()])
                 .args(["--wait", "30"])
+                .args(roots.iter().flat_map(|root| ["--data", root]))
                 .process_group(0)
                 .stdin(Stdio::null())
                 .stdout(log.try_clone()?)

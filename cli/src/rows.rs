@@ -1,22 +1,27 @@
 //! Rows for a trained model: where they are, and what the model gives on them.
 
+use std::ops::Range;
 use std::path::Path;
 
 use lockstep_coordinator::store::{ModelFile, open_best, open_model};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Workspace};
+use lockstep_core::numerics::PIECE_ROWS;
 use lockstep_core::run::spec::{OnBadRow, Reading, Source};
 use lockstep_core::{blas, evaluation};
-use lockstep_data::{Table, Taking, TargetType, TargetUse, TargetsMut};
+use lockstep_data::{GatherError, Table, Taking, TargetType, TargetUse, TargetsMut};
 
 use crate::environment;
 use crate::failure::Failure;
 use crate::print;
 
-/// A model and rows as it sees them.
+/// A model, and where rows for it are.
 pub struct Trained {
     pub file: ModelFile,
-    pub table: Table,
+    source: Source,
+    reading: Reading,
+    targets: TargetUse,
+    on_bad_row: OnBadRow,
 }
 
 /// Where a command's MODEL and DATA are.
@@ -50,18 +55,12 @@ impl Places {
         }
         let data = &file.run.data;
         // A training run's format is not that of every file to come, and a prediction stands for its row.
-        let reading = &Reading { format: None, ..data.reading.clone() };
+        let reading = Reading { format: None, ..data.reading.clone() };
         let on_bad_row = match targets {
             TargetUse::Required => data.on_bad_row,
             TargetUse::Ignored => OnBadRow::Stop,
         };
-        let taking = Taking { reading, targets, on_bad_row };
-        let encoded = file.encoder.encode_file(&source(&self.data), Path::new(""), taking);
-        let (table, skipped) = encoded.map_err(Failure::bad)?;
-        if skipped > 0 {
-            print::note(format!("left out bad rows: {skipped}"));
-        }
-        Ok(Trained { file, table })
+        Ok(Trained { source: source(&self.data), file, reading, targets, on_bad_row })
     }
 }
 
@@ -77,43 +76,78 @@ pub fn source(data: &str) -> Source {
 
 impl Trained {
     /// Runs the model on all rows, piece by piece as a cluster does; `take` sees each piece's outputs
-    /// and labels. The sums over all pieces.
+    /// and labels. The sums over all pieces. Rows are read block by block: they may be more than memory holds.
     ///
     /// # Errors
-    /// Only those of `take`, and rows that do not fit the model.
+    /// Bad data (78), those of `take`, and rows that do not fit the model.
     pub fn each_piece(
         &self,
         mut take: impl FnMut(&Workspace<f32>) -> Result<(), Failure>,
     ) -> Result<Sums, Failure> {
-        let Self { file, table } = self;
+        let Self { file, source, reading, targets, on_bad_row } = self;
+        let taking = Taking { reading, targets: *targets, on_bad_row: *on_bad_row };
+        let encoded = file.encoder.encode_file(source, Path::new(""), taking);
+        let mut encoded = encoded.map_err(Failure::bad)?;
         let mut workspace = Workspace::new(&file.model);
-        let mut total = Sums::default();
-        for rows in evaluation::pieces(table.rows()) {
-            let mut piece = gathered(table, &rows.collect::<Vec<_>>())?;
-            total.add(&evaluation::piece(
-                &file.model,
-                &Flat::new(&file.model, &file.weights),
-                &mut workspace,
-                &mut piece,
-            ));
-            take(&workspace)?;
+        let (mut total, mut piece) = (Sums::default(), empty());
+        let mut compute = |piece: &mut Microbatch<f32>| {
+            let weights = Flat::new(&file.model, &file.weights);
+            total.add(&evaluation::piece(&file.model, &weights, &mut workspace, piece));
+            *piece = empty();
+            take(&workspace)
+        };
+        while let Some(table) = encoded.next_block().map_err(Failure::bad)? {
+            let mut at = 0;
+            while at < table.rows() {
+                let end = table.rows().min(at + (PIECE_ROWS - piece.rows) as u64);
+                append(&table, at..end, &mut piece).map_err(Failure::failed)?;
+                at = end;
+                if piece.rows == PIECE_ROWS {
+                    compute(&mut piece)?;
+                }
+            }
+        }
+        if piece.rows > 0 {
+            compute(&mut piece)?;
+        }
+        if encoded.skipped() > 0 {
+            print::note(format!("left out bad rows: {}", encoded.skipped()));
         }
         Ok(total)
     }
 }
 
-fn gathered(table: &Table, rows: &[u64]) -> Result<Microbatch<f32>, Failure> {
-    let mut values = vec![0.0; rows.len() * table.width()];
-    let mut labels = match table.shape().targets {
-        TargetType::Classes(_) => Labels::Classes(vec![0; rows.len()]),
-        TargetType::Values(width) => Labels::Values(vec![0.0; rows.len() * width]),
-        TargetType::Absent => Labels::Classes(Vec::new()),
+fn empty() -> Microbatch<f32> {
+    let labels = Labels::Classes(Vec::new());
+    Microbatch { shard: 0, rows: 0, values: Vec::new(), labels, weights: Vec::new() }
+}
+
+/// Rows of a block, after those of the piece.
+fn append(table: &Table, rows: Range<u64>, piece: &mut Microbatch<f32>) -> Result<(), GatherError> {
+    let rows: Vec<u64> = rows.collect();
+    let (before, width) = (piece.rows, table.width());
+    piece.rows += rows.len();
+    piece.values.resize(piece.rows * width, 0.0);
+    let x = piece.values.get_mut(before * width..).unwrap_or_default();
+    let targets = match table.shape().targets {
+        TargetType::Absent => TargetsMut::Ignored,
+        TargetType::Classes(_) => {
+            let Labels::Classes(classes) = &mut piece.labels else { return Ok(()) };
+            classes.resize(piece.rows, 0);
+            TargetsMut::Classes(classes.get_mut(before..).unwrap_or_default())
+        }
+        TargetType::Values(of) => {
+            if before == 0 {
+                piece.labels = Labels::Values(Vec::new());
+            }
+            let Labels::Values(values) = &mut piece.labels else { return Ok(()) };
+            values.resize(piece.rows * of, 0.0);
+            TargetsMut::Values(values.get_mut(before * of..).unwrap_or_default())
+        }
     };
-    let targets = match (&mut labels, table.shape().targets) {
-        (_, TargetType::Absent) => TargetsMut::Ignored,
-        (Labels::Classes(classes), _) => TargetsMut::Classes(classes),
-        (Labels::Values(values), _) => TargetsMut::Values(values),
-    };
-    table.gather(rows, &mut values, targets).map_err(Failure::failed)?;
-    Ok(Microbatch { shard: 0, rows: rows.len(), values, labels })
+    table.gather(&rows, x, targets)?;
+    let mut weights = Vec::new();
+    table.gather_weights(&rows, &mut weights)?;
+    piece.weights.extend(weights);
+    Ok(())
 }

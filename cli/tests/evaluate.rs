@@ -1,5 +1,7 @@
 //! `lockstep evaluate`, compared with what its metrics mean on `lockstep predict`'s output.
 
+#![allow(clippy::unwrap_used, reason = "it is a test that fails")]
+
 mod common;
 
 use common::{Trained, column, example, json, records, refused, stdout};
@@ -96,8 +98,14 @@ fn two_classes() {
     }
 }
 
+/// All metrics but the loss are in the target's own unit, whatever of it is learnt.
 #[test]
 fn numbers() {
+    numbers_learnt_as("none");
+    numbers_learnt_as("standardize");
+}
+
+fn numbers_learnt_as(scale: &str) {
     let folder = tempfile::tempdir().unwrap();
     let rows = |from: i32| {
         let rows = (from..from + 300).map(|i| {
@@ -112,7 +120,7 @@ fn numbers() {
         model = { loss = "mean_squared_error", layers = [{ linear = 1 }] }
         train = { epochs = 40, batch_size = 20, optimizer = { sgd = { lr = 0.05 } } }
     "#;
-    let run = Trained::new(text, &[], folder.path());
+    let run = Trained::new(text, &[&format!("data.target_scale={scale}")], folder.path());
     let data = run.write("test.csv", rows(1000));
     let found = json(&["evaluate", &run.path(), &data]);
     let predicted = column(&records(&stdout(&["predict", &run.path(), &data, "--out", "-"])), "prediction");
@@ -123,8 +131,12 @@ fn numbers() {
     let squared = mean(&|y, t| (y - t) * (y - t));
     let center = mean(&|_, t| t);
     let r2 = 1.0 - squared / mean(&|_, t| (t - center) * (t - center));
+    let learnt: Vec<f64> = column(&records(&rows(0)), "y").iter().map(|y| y.parse().unwrap()).collect();
+    let center = learnt.iter().sum::<f64>() / 300.0;
+    let variance = learnt.iter().map(|y| (y - center) * (y - center)).sum::<f64>() / 300.0;
+    let loss = if scale == "none" { squared } else { squared / variance };
     let expected =
-        [("loss", squared), ("rmse", squared.sqrt()), ("mae", mean(&|y, t| (y - t).abs())), ("r2", r2)];
+        [("loss", loss), ("rmse", squared.sqrt()), ("mae", mean(&|y, t| (y - t).abs())), ("r2", r2)];
     for (name, value) in expected {
         let found = found[name].as_f64().unwrap();
         assert!((found - value).abs() < 1e-6, "{name}: {found} {value}");

@@ -6,6 +6,8 @@ mod common;
 
 use std::path::Path;
 
+use lockstep_core::metrics::Kind;
+
 use common::{Trained, example, lockstep, refused, stdout};
 
 fn init(folder: &Path, data: &str, target: &str) -> String {
@@ -48,25 +50,27 @@ fn a_number_from_columns_of_all_kinds() {
         let (x, kind, day) = (i * 7919 % 1000, ["low", "high"][i as usize % 2], i % 28 + 1);
         let y = f64::from(x) / 250.0 + if kind == "high" { 3.0 } else { 0.0 };
         let x = if i % 10 == 3 { String::new() } else { x.to_string() };
-        format!("{x},{kind},2024-02-{day:02},name {i},{y}\n")
+        format!("{x},{kind},2024-02-{day:02},name {i},town {},{y}\n", i % 70)
     };
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("a b.csv");
-    std::fs::write(&data, "x,kind,day,name,y\n".to_owned() + &(0..2000).map(row).collect::<String>())
+    std::fs::write(&data, "x,kind,day,name,town,y\n".to_owned() + &(0..2000).map(row).collect::<String>())
         .unwrap();
     let text = init(folder.path(), &data.display().to_string(), "y");
     for line in [
         "\"x\" = { numeric = { missing = \"median\", indicator = true } }  # 200 missing",
         "\"kind\" = { categorical = { most = 100 } }  # 2 different",
         "\"day\" = \"date_time\"",
+        "\"town\" = { categorical = { embedding = 8 } }  # 70 different, a learnt vector for each",
         "\"name\" = \"ignore\"  # text that hardly repeats",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
     let run = Trained::new(&text, &[], folder.path());
     // Most of what is left is in the rows without x.
-    let rmse = (run.sums.squared_error / run.sums.rows as f64).sqrt();
-    assert!(rmse < 0.6, "{rmse}");
+    assert!(text.contains("target_scale = \"standardize\"\n"), "{text}");
+    let r2 = run.sums.report(Kind::Numbers { unit: 1.0 }).unwrap().r2.unwrap();
+    assert!(r2 > 0.9, "{r2}");
 }
 
 #[test]

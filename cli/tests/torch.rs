@@ -18,13 +18,14 @@ fn logits(model: &str, data: &str) -> Vec<f32> {
     let source = Source::File(data.into());
     let (reading, on_bad_row) = (&Reading::default(), OnBadRow::Stop);
     let taking = Taking { reading, targets: TargetUse::Ignored, on_bad_row };
-    let table = file.encoder.encode_file(&source, Path::new(""), taking).unwrap().0;
+    let mut encoded = file.encoder.encode_file(&source, Path::new(""), taking).unwrap();
+    let table = encoded.next_block().unwrap().unwrap();
     let rows: Vec<u64> = (0..table.rows()).collect();
     let mut values = vec![0.0; rows.len() * table.width()];
     table.gather(&rows, &mut values, TargetsMut::Ignored).unwrap();
     let labels = Labels::Classes(Vec::new());
     let mut workspace = Workspace::new(&file.model);
-    workspace.load(&mut Microbatch { shard: 0, rows: rows.len(), values, labels });
+    workspace.load(&mut Microbatch { shard: 0, rows: rows.len(), values, labels, weights: Vec::new() });
     workspace.forward(&file.model, &Flat::new(&file.model, &file.weights), None);
     workspace.output().to_vec()
 }

@@ -25,6 +25,8 @@ pub(crate) enum Call {
     Gone(Session, String),
     /// A checkpoint is on disk, or failed to be.
     Saved { step: u64, result: Result<(), String> },
+    /// Rows that the run needs cannot be had.
+    Failed(String),
     /// A signal.
     Stop,
 }

@@ -42,6 +42,8 @@ pub enum Input {
         /// What went wrong.
         result: Result<(), String>,
     },
+    /// Rows that the run needs cannot be had.
+    Failed(String),
     /// A signal.
     Stop,
 }
@@ -156,6 +158,7 @@ impl Cluster {
             Input::Moved(session) => self.machine.handle(now, Event::Moved(session)),
             Input::Gone(session, why) => self.machine.handle(now, Event::Gone(session, why)),
             Input::Saved { step, result } => self.machine.handle(now, Event::Saved { step, result }),
+            Input::Failed(why) => self.machine.handle(now, Event::Failed(why)),
             Input::Stop => {
                 let untouched = self.reducer.ledger().untouched();
                 self.machine.handle(now, Event::Stop { untouched });
@@ -182,6 +185,12 @@ impl Cluster {
                     reducer::Output::NodeNotFinite(session, node) => {
                         self.machine.handle(now, Event::NodeNotFinite(session, node));
                     }
+                    reducer::Output::Differs(node, sessions) => {
+                        self.machine.handle(now, Event::Differs(node, sessions));
+                    }
+                    reducer::Output::Wrong(session, node) => {
+                        self.machine.handle(now, Event::Wrong(session, node));
+                    }
                     reducer::Output::NotFinite { step, what } => {
                         self.machine.handle(now, Event::NotFinite { step, what });
                     }
@@ -196,12 +205,14 @@ impl Cluster {
         let output = match action {
             Action::Begin(present) => return self.reducer.begin(&present),
             Action::Want(nodes) => return self.reducer.assign(&nodes),
+            Action::Audit(nodes) => return self.reducer.audit(&nodes),
+            Action::GiveUpAudits(nodes) => return self.reducer.give_up_audits(&nodes),
             Action::Abandon => return self.reducer.abandon(),
             Action::Skip => return self.reducer.skip(),
             Action::Attach(session) => return self.reducer.attach(session),
             Action::Detach(session) => return self.reducer.detach(session),
             Action::SendExact(session) => return self.reducer.send_exact(session),
-            Action::Save(save) => Output::Save(Box::new(save), self.reducer.snapshot()),
+            Action::Save(save) => Output::Save(save, self.reducer.snapshot()),
             Action::Send(session, message) => Output::Control(session, message),
             Action::Close(session) => Output::Close(session),
             Action::Remember(fingerprint) => Output::Remember(fingerprint),

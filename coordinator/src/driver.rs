@@ -146,6 +146,7 @@ impl<E: Effects> Driver<E> {
             Call::Moved(session) => Input::Moved(session),
             Call::Gone(session, why) => Input::Gone(session, why),
             Call::Saved { step, result } => Input::Saved { step, result },
+            Call::Failed(why) => Input::Failed(why),
             Call::Stop => Input::Stop,
         };
         let now = self.clock.now();

@@ -6,6 +6,7 @@ pub mod assemble;
 mod calls;
 mod clock;
 pub mod cluster;
+pub mod datasets;
 pub mod driver;
 pub mod ledger;
 pub mod machine;
@@ -13,9 +14,9 @@ pub mod notice;
 pub mod outbox;
 pub mod progress;
 pub mod reducer;
-pub mod rows;
 mod run;
 mod service;
+mod serving;
 pub mod store;
 pub mod watch;
 

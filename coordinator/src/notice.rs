@@ -4,6 +4,8 @@ use std::fmt;
 
 use lockstep_core::tree::Node;
 
+use crate::progress::Wrong;
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -75,11 +77,24 @@ pub enum Notice {
         /// Of this node.
         node: Node,
     },
-    /// A step was left out, because its numbers are not finite.
+    /// Workers computed different numbers for the same.
+    Differs {
+        /// Their names.
+        workers: Vec<String>,
+        /// In this step.
+        step: u64,
+        /// Of this node.
+        node: Node,
+    },
+    /// A worker is put out for good.
+    Wrong(Wrong),
+    /// Nodes are to be computed twice, and there is one worker.
+    NoAudit,
+    /// A step was left out.
     Skipped {
         /// The step.
         step: u64,
-        /// What is not finite.
+        /// Its numbers are not finite, or its loss is too high.
         what: String,
     },
     /// A checkpoint could not be written.
@@ -108,6 +123,8 @@ pub enum Awaited {
     },
     /// Gradients of these workers.
     Gradients(Vec<String>),
+    /// Another worker, for a node that two computed differently.
+    Opinion(Node),
     /// Pieces of an evaluation, by these workers.
     Pieces(Vec<String>),
     /// The disk.
@@ -120,6 +137,12 @@ impl fmt::Display for Awaited {
             Self::Workers { least: 1, .. } => write!(f, "a worker"),
             Self::Workers { here, least } => write!(f, "workers, {here} of at least {least} are here"),
             Self::Gradients(workers) => write!(f, "the gradients of {}", workers.join(", ")),
+            Self::Opinion(node) => {
+                write!(
+                    f,
+                    "another worker to compute shards {node}, of which two have computed different numbers"
+                )
+            }
             Self::Pieces(workers) => write!(f, "the evaluation by {}", workers.join(", ")),
             Self::Checkpoint => write!(f, "the checkpoint to be written"),
         }
@@ -181,6 +204,19 @@ impl fmt::Display for Notice {
                 "worker {worker} computed numbers that are not finite for shards {node} in step {step}, where \
                  another worker's are finite: check that machine's memory and processor"
             ),
+            Self::Differs { workers, step, node } => write!(
+                f,
+                "{} computed different numbers for shards {node} in step {step}; a third is to decide",
+                workers.join(" and ")
+            ),
+            Self::Wrong(wrong) => write!(
+                f,
+                "{wrong}, and is put out: check that machine's memory and processor. What it computed \
+                 before and nobody compared may be wrong too; lockstep verify finds from which step on"
+            ),
+            Self::NoAudit => {
+                write!(f, "cluster.audit needs a second worker: until one joins, nothing is computed twice")
+            }
             Self::Skipped { step, what } => write!(f, "step {step} was left out: {what}"),
             Self::NotSaved { step, why } => {
                 write!(f, "the checkpoint of step {step} could not be written: {why}")

@@ -1,6 +1,9 @@
 //! How far a run is: what a checkpoint keeps besides tensors, and what is reported.
 
+use std::fmt;
+
 use lockstep_core::metrics::Sums;
+use lockstep_core::spike::Recent;
 use serde::{Deserialize, Serialize};
 
 use crate::reducer::Committed;
@@ -26,6 +29,12 @@ pub struct Progress {
     /// Steps that were left out, because their numbers were not finite.
     #[serde(default)]
     pub skipped: Vec<u64>,
+    /// Losses that `train.loss_spike` compares the next with.
+    #[serde(default)]
+    pub recent_losses: Recent,
+    /// What a second computation of the same found.
+    #[serde(default)]
+    pub audit: Audit,
     /// W(step) is to be evaluated before the next step.
     pub evaluation_due: bool,
     /// The newest evaluation.
@@ -37,6 +46,43 @@ pub struct Progress {
     /// The step of the newest checkpoint, if this start wrote or read it.
     #[serde(skip)]
     pub saved_step: Option<u64>,
+}
+
+/// What a second computation of the same found, over all starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Pairs of step and node that two workers computed alike.
+    pub pairs: u64,
+    /// Workers whose numbers were not what two others computed.
+    pub put_out: Vec<Wrong>,
+}
+
+/// A worker that computed wrong numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrong {
+    /// Its name.
+    pub worker: String,
+    /// Where it ran.
+    pub host: String,
+    /// Its processor's model.
+    pub cpu: String,
+    /// Its numerics.
+    pub numerics: String,
+    /// In this step.
+    pub step: u64,
+    /// For these shards.
+    pub shards: String,
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, host, cpu, numerics, step, shards } = self;
+        write!(
+            f,
+            "worker {worker} (host {host}, {cpu}, {numerics}) computed other numbers for shards {shards} in \
+             step {step} than two others"
+        )
+    }
 }
 
 /// One evaluation of the validation rows.

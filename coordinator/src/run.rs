@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::calls::Call;
 use crate::cluster::Cluster;
+use crate::datasets::Datasets;
 use crate::driver::{Driver, Effects, Ended};
-use crate::rows::Rows;
 use crate::service;
 
 /// Messages that wait for the driver. Gradients among them are bounded by grants besides.
@@ -59,7 +59,7 @@ impl Coordinator {
         listener: TcpListener,
         cluster: Cluster,
         effects: impl Effects + 'static,
-        rows: Arc<Rows>,
+        rows: Arc<Datasets>,
         heartbeat: Duration,
     ) -> io::Result<Ended> {
         let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat);

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use lockstep_proto::message::{FromWorker, RowsRequest, Up};
+use lockstep_proto::message::{Dataset, FromWorker, RowsRequest, Up};
 use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
 use lockstep_proto::{Malformed, Session, tensors, wire};
@@ -23,14 +23,15 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::calls::Call;
+use crate::datasets::Datasets;
 use crate::outbox;
-use crate::rows::Rows;
+use crate::serving::Serving;
 
 /// Serves workers until `shutdown` resolves.
 pub(crate) async fn serve(
     listener: TcpListener,
     calls: mpsc::Sender<Call>,
-    rows: Arc<Rows>,
+    rows: Arc<Datasets>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let service = Arc::new(Service { calls, rows });
@@ -83,7 +84,7 @@ impl TowerService<http::Request<Body>> for Front {
 
 struct Service {
     calls: mpsc::Sender<Call>,
-    rows: Arc<Rows>,
+    rows: Arc<Datasets>,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -119,6 +120,8 @@ impl Cluster for Service {
     }
 
     async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
+        // Between processes of one machine packing costs more than it saves.
+        let pack = request.remote_addr().is_some_and(|address| !address.ip().is_loopback());
         let RowsRequest { session, dataset, first, count } =
             request.into_inner().try_into().map_err(malformed)?;
         let (answer, known) = oneshot::channel();
@@ -126,16 +129,20 @@ impl Cluster for Service {
         if !known.await.map_err(|_| ended())? {
             return Err(unknown(session));
         }
-        // A part is encoded when the connection has room for it.
-        let (rows, calls) = (self.rows.clone(), self.calls.clone());
-        let parts = rows.cut(dataset, first, count).into_iter().map(move |part| {
-            // A sign of life that a full queue may lose.
-            let _ = calls.try_send(Call::Moved(session));
-            let (first, count) = (part.start, part.end - part.start);
-            let payload = rows.part(dataset, part).map_err(|why| Status::out_of_range(why.to_string()))?;
-            Ok(wire::RowsPart { first, count, payload: payload.into() })
+        let serving = Serving { rows: self.rows.clone(), calls: self.calls.clone(), session, dataset, pack };
+        let parts = match dataset {
+            Dataset::Catalog => serving.catalog(first, count),
+            _ => self.rows.cut(dataset, first, count),
+        };
+        // A part is read and encoded when the connection has room for it, on a thread that may wait.
+        let parts = tokio_stream::iter(parts).then(move |part| {
+            let serving = serving.clone();
+            async move {
+                let part = tokio::task::spawn_blocking(move || serving.part(part));
+                part.await.map_err(|_| Status::internal("the part's thread has ended"))?
+            }
         });
-        Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
+        Ok(Response::new(Box::pin(parts)))
     }
 }
 

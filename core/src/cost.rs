@@ -79,14 +79,15 @@ impl Prediction {
         let forward = of_a_row(products.0, passed.0);
         let backward = of_a_row(products.1, passed.1) - forward;
         let rows = run.train.batch_size as f64;
+        let swept = model.swept_values() as f64 / values;
         let rows_of_most = rows * f64::from(most) / f64::from(shards);
 
         let up = shares.iter().map(Vec::len).sum::<usize>() as f64 * vector(run, model);
         let down = shares.len() as f64 * vector(run, model);
-        let work = (forward + backward) * rows + (up + down) * byte_cost;
+        let work = (forward + backward) * rows + swept * f64::from(shards) + (up + down) * byte_cost;
         Self {
             forward: forward * rows_of_most,
-            backward: backward * rows_of_most,
+            backward: backward * rows_of_most + swept * f64::from(most),
             transfer: bandwidth.map_or(0.0, |bandwidth| up.max(down) / bandwidth),
             together: cores.map_or(0.0, |cores| work / f64::from(cores)),
             fixed,

@@ -121,7 +121,8 @@ mod tests {
     fn found(weights: [f32; 6], values: [f32; 6], targets: [f32; 3]) -> Option<(String, Option<usize>)> {
         let model = model();
         let labels = Labels::Values(targets.to_vec());
-        let mut microbatch = Microbatch { shard: 0, rows: 3, values: values.to_vec(), labels };
+        let mut microbatch =
+            Microbatch { shard: 0, rows: 3, values: values.to_vec(), labels, weights: Vec::new() };
         let batch = Batch { seed: 1, step: 0, shard: 0 };
         let mut workspace = Workspace::new(&model);
         let fault = find(&model, &Flat::new(&model, &weights), batch, &mut microbatch, &mut workspace)?;
@@ -170,7 +171,8 @@ mod tests {
         let model = Model::new(&spec, &[1], Target::Values(1)).unwrap();
         let weights = model.initial_parameters(0);
         let labels = Labels::Values(vec![0.0; 2]);
-        let mut batch = Microbatch { shard: 0, rows: 2, values: vec![1e25, -1e25], labels };
+        let mut batch =
+            Microbatch { shard: 0, rows: 2, values: vec![1e25, -1e25], labels, weights: Vec::new() };
         let at = Batch { seed: 0, step: 0, shard: 0 };
         let mut workspace = Workspace::new(&model);
         let found = find(&model, &Flat::new(&model, &weights), at, &mut batch, &mut workspace).unwrap();

@@ -27,9 +27,9 @@ pub fn piece(
     workspace.load(microbatch);
     workspace.forward(model, weights, None);
     let rows = workspace.rows() as u64;
-    // Over rows, in their order.
+    // Over rows, in their order. Counts and errors are of rows as they are: an accuracy is a share of rows.
     let loss = workspace.losses(model).iter().sum();
-    let mut sums = Sums { rows, weight: rows as f64, loss, ..Sums::default() };
+    let mut sums = Sums { rows, weight: workspace.weight(), loss, ..Sums::default() };
     let width = model.outputs().max(1);
     let outputs = workspace.output().chunks_exact(width);
     match workspace.labels() {
@@ -58,11 +58,11 @@ pub fn class_of(loss: Loss, outputs: &[f32]) -> u32 {
     }
 }
 
-/// What is reported of rows with such targets.
+/// What is reported of rows with such targets, numbers being as they are learnt.
 pub const fn kind(target: Target) -> Kind {
     match target {
         Target::Classes(_) => Kind::Classes,
-        Target::Values(_) => Kind::Numbers,
+        Target::Values(_) => Kind::Numbers { unit: 1.0 },
     }
 }
 
@@ -92,7 +92,8 @@ mod tests {
         let mut weights = vec![0.0; outputs * outputs];
         weights.iter_mut().step_by(outputs + 1).for_each(|weight| *weight = 1.0);
         let rows_count = rows.len() / outputs;
-        let mut microbatch = Microbatch { shard: 0, rows: rows_count, values: rows.to_vec(), labels };
+        let mut microbatch =
+            Microbatch { shard: 0, rows: rows_count, values: rows.to_vec(), labels, weights: Vec::new() };
         piece(&model, &Flat::new(&model, &weights), &mut Workspace::new(&model), &mut microbatch)
     }
 

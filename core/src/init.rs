@@ -1,4 +1,4 @@
-//! Where the parameters of a linear layer start.
+//! Where parameters start.
 //!
 //! Drawn in f64, in element order, from the stream (init, number of the tensor), and rounded to f32.
 
@@ -18,6 +18,12 @@ pub fn weight(init: Init, seed: u64, tensor: u64, inputs: usize, outputs: usize,
         }
         Init::Zeros => values.fill(0.0),
     }
+}
+
+/// Fills the vectors of an embedding: N(0, 1), as `torch.nn.Embedding` and as standardized numbers are.
+pub fn embedding(seed: u64, tensor: u64, values: &mut [f32]) {
+    let mut stream = stream(seed, Purpose::Init, tensor, 0, 0);
+    values.iter_mut().for_each(|value| *value = stream.normal() as f32);
 }
 
 /// Fills b\[outputs\] of a layer of so many inputs; `tensor` is its number in parameter order.
@@ -62,6 +68,15 @@ mod tests {
         }
         assert!((deviation(&drawn(Init::He)) / 0.02_f64.sqrt() - 1.0).abs() < 0.02);
         assert_eq!(deviation(&drawn(Init::Zeros)), 0.0);
+    }
+
+    #[test]
+    fn embeddings_have_the_deviation_one() {
+        let mut values = vec![f32::NAN; 20_000];
+        embedding(7, 3, &mut values);
+        assert!((deviation(&values) - 1.0).abs() < 0.02);
+        let mean = values.iter().map(|x| f64::from(*x)).sum::<f64>() / values.len() as f64;
+        assert!(mean.abs() < 0.03);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod random;
 pub mod run;
 pub mod schedule;
 pub mod simd;
+pub mod spike;
 pub mod statistics;
 pub mod tensors;
 pub mod threads;

@@ -9,6 +9,7 @@ use crate::model::{Microbatch, Model};
 use crate::optimizer::Optimizer;
 use crate::run::spec::{OnNonfinite, Run, Wire};
 use crate::schedule;
+use crate::spike::Recent;
 use crate::statistics;
 use crate::threads::Threads;
 use crate::tree::Tree;
@@ -22,6 +23,17 @@ pub struct Local {
     step: u64,
     weights: Vec<f32>,
     optimizer: Optimizer<f32>,
+    recent: Recent,
+    left_out: Option<LeftOut>,
+}
+
+/// Why a step left the weights as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Its loss or gradient is not finite.
+    NotFinite,
+    /// Its loss is far above those before.
+    Spike,
 }
 
 impl Local {
@@ -30,13 +42,22 @@ impl Local {
         let weights = model.initial_parameters(run.seed);
         let optimizer = Optimizer::new(run.train.optimizer, model.layout().trained());
         let engine = Engine::new(model, Threads::one());
-        Self { run, engine, total_steps, step: 0, weights, optimizer }
+        Self {
+            run,
+            engine,
+            total_steps,
+            step: 0,
+            weights,
+            optimizer,
+            recent: Recent::default(),
+            left_out: None,
+        }
     }
 
     /// At W(step), as a checkpoint has it.
     #[must_use]
-    pub fn at(mut self, step: u64, weights: Vec<f32>, optimizer: Optimizer<f32>) -> Self {
-        (self.step, self.weights, self.optimizer) = (step, weights, optimizer);
+    pub fn at(mut self, step: u64, weights: Vec<f32>, optimizer: Optimizer<f32>, recent: Recent) -> Self {
+        (self.step, self.weights, self.optimizer, self.recent) = (step, weights, optimizer, recent);
         self
     }
 
@@ -62,6 +83,11 @@ impl Local {
         &self.optimizer
     }
 
+    /// Why the last step was left out, if it was.
+    pub fn left_out(&self) -> Option<LeftOut> {
+        self.left_out
+    }
+
     /// One step on the microbatches of all shards; what the rows gave, nothing if the step was left out.
     pub fn advance(&mut self, microbatches: &mut [Microbatch<f32>]) -> Summary {
         let tree = Tree::new(self.run.cluster.shards);
@@ -82,12 +108,22 @@ impl Local {
             }
         });
         let trained = layout.trained();
-        let weight = summary.weight as f32;
-        gradient[..trained].iter_mut().for_each(|value| *value /= weight);
+        let divisor = summary.divisor() as f32;
+        gradient[..trained].iter_mut().for_each(|value| *value /= divisor);
         let finite = summary.loss.is_finite() && gradient.iter().all(|value| value.is_finite());
-        if !finite && self.run.train.on_nonfinite == OnNonfinite::Skip {
+        let loss = summary.loss / summary.weight;
+        let spike = self.run.train.loss_spike.filter(|rule| self.recent.exceeded(*rule, loss).is_some());
+        self.left_out = if !finite && self.run.train.on_nonfinite == OnNonfinite::Skip {
+            Some(LeftOut::NotFinite)
+        } else {
+            spike.map(|_| LeftOut::Spike)
+        };
+        if self.left_out.is_some() {
             self.step += 1;
             return Summary::default();
+        }
+        if let Some(rule) = self.run.train.loss_spike {
+            self.recent.push(rule, loss);
         }
         if let Some(most) = self.run.train.clip_norm {
             let factor = clip::factor(clip::norm(&layout, &gradient), most);

@@ -55,12 +55,15 @@ pub fn fingerprint(run: &Run, model: &Model, target: Target, train_rows: u64) ->
 fn generated(seed: u64, model: &Model, target: Target, rows: u64) -> Microbatch<f32> {
     let mut random = stream(seed, Purpose::Fingerprint, 0, 0, 0);
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let values = (0..rows * model.inputs()).map(|_| random.normal() as f32).collect();
+    let mut values: Vec<f32> = (0..rows * model.inputs()).map(|_| random.normal() as f32).collect();
+    for (row, x) in values.chunks_exact_mut(model.inputs().max(1)).enumerate() {
+        model.embeddings().iter().for_each(|of| x[of.place] = (row % of.values) as f32);
+    }
     let labels = match target {
         Target::Classes(classes) => {
             Labels::Classes((0..rows).map(|row| (row % classes.max(1)) as u32).collect())
         }
         Target::Values(width) => Labels::Values((0..rows * width).map(|_| random.normal() as f32).collect()),
     };
-    Microbatch { shard: Node::leaf(0).position, rows, values, labels }
+    Microbatch { shard: Node::leaf(0).position, rows, values, labels, weights: Vec::new() }
 }

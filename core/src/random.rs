@@ -24,6 +24,8 @@ pub enum Purpose {
     ShuffleRows,
     /// The rows on which a machine's arithmetic is tried.
     Fingerprint,
+    /// Which nodes are computed twice; item: the node's level, time: the step, and its position.
+    Audit,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
             Self::ShuffleBlocks => "shuffle blocks",
             Self::ShuffleRows => "shuffle rows",
             Self::Fingerprint => "fingerprint",
+            Self::Audit => "audit",
         }
     }
 }
@@ -217,10 +220,11 @@ mod tests {
             stream(7, Purpose::ShuffleBlocks, 1, 2, 3).bits(),
             stream(7, Purpose::ShuffleRows, 1, 2, 3).bits(),
             stream(7, Purpose::Fingerprint, 1, 2, 3).bits(),
+            stream(7, Purpose::Audit, 1, 2, 3).bits(),
         ];
         firsts.sort_unstable();
         firsts.dedup();
-        assert_eq!(firsts.len(), 9);
+        assert_eq!(firsts.len(), 10);
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn microbatches(inputs: usize) -> Vec<Microbatch<f32>> {
         let rows = 6 + shard as usize;
         let values = (0..rows * inputs).map(|i| (i % 11) as f32 * 0.1 - 0.5).collect();
         let labels = Labels::Classes((0..rows as u32).map(|row| row % CLASSES as u32).collect());
-        Microbatch { shard, rows, values, labels }
+        Microbatch { shard, rows, values, labels, weights: Vec::new() }
     };
     (0..SHARDS).map(microbatch).collect()
 }

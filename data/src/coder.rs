@@ -18,7 +18,9 @@ pub(crate) struct Coder<'a> {
 impl<'a> Coder<'a> {
     pub(crate) fn new(feature: &'a Feature) -> Self {
         let places = match &feature.code {
-            Code::Category { values } => values.iter().map(String::as_str).zip(0..).collect(),
+            Code::Category { values } | Code::Embedding { values, .. } => {
+                values.iter().map(String::as_str).zip(0..).collect()
+            }
             _ => BTreeMap::new(),
         };
         Self { code: &feature.code, width: feature.width(), places }
@@ -45,6 +47,10 @@ impl<'a> Coder<'a> {
                 }
                 let values = [z, f32::from(u8::from(cell == Cell::Missing))];
                 to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+            }
+            Code::Embedding { values, .. } => {
+                let index = self.places.get(cell.spelled().as_ref()).copied().unwrap_or(values.len());
+                to.iter_mut().for_each(|to| *to = index as f32);
             }
             Code::Category { values } => {
                 let place = self.places.get(cell.spelled().as_ref()).copied().unwrap_or(values.len());

@@ -1,5 +1,7 @@
 //! What a dataset is, whatever its format and wherever it lies.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{DataError, FileEntry, Kind, Place, Values, Wrong};
 
 /// Rows with named columns, in blocks that can be read one by one, from several threads at once.
@@ -77,7 +79,8 @@ pub struct Column {
 }
 
 /// A run of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Block {
     /// Its first row, from 0.
     pub first: u64,

@@ -1,56 +1,24 @@
 //! Encoding: from what a file holds to what a model sees.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use lockstep_core::run::spec::{OnBadRow, Reading, Source};
-
-use crate::coder::Coder;
+use crate::coder::{Coder, number_of};
 use crate::fit::{find, value_of};
 use crate::pass::Pass;
+use crate::weigh::weight_of;
 use crate::{
-    Cell, Column, DataError, Dataset, Encoder, Feature, Features, Inputs, Kind, Table, Target, Targets,
-    Values, Wrong, open,
+    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, RowWeights, Table, Target, TargetUse,
+    Targets, Values, Wrong,
 };
 
-/// Whether rows must have their target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetUse {
-    /// To train and to evaluate.
-    Required,
-    /// To predict: the column may be missing or hold anything.
-    Ignored,
-}
-
-/// How rows are taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Taking<'a> {
-    /// How files are read.
-    pub reading: &'a Reading,
-    /// Whether they need their target.
-    pub targets: TargetUse,
-    /// What becomes of bad ones.
-    pub on_bad_row: OnBadRow,
-}
-
 impl Encoder {
-    /// Encodes the good rows of a file, in its order, and gives the number of bad ones; relative paths
-    /// start at `base`.
-    ///
-    /// # Errors
-    /// As [`crate::open`], a column that the model needs is missing or of another kind, no row is good,
-    /// or a row is bad and not skipped: a cell is not what its column holds, or (unless ignored) a label
-    /// is not one of the classes.
-    pub fn encode_file(
-        &self,
-        source: &Source,
-        base: &Path,
-        taking: Taking<'_>,
-    ) -> Result<(Table, u64), DataError> {
-        let data = open(source, taking.reading, base)?;
-        let Taking { reading, on_bad_row, .. } = taking;
-        let pass = Pass { data: &*data, reading, on_bad_row, wanted: &|_| true };
-        self.encode(pass, taking.targets)
+    /// As [`Encoder::encode`], of a pass that must have good rows.
+    pub(crate) fn encode_some(&self, pass: Pass<'_>, targets: TargetUse) -> Result<(Table, u64), DataError> {
+        let (table, skipped) = self.encode(pass, targets)?;
+        if table.rows() == 0 {
+            return Err(DataError::whole(pass.data.file(), Wrong::NoGoodRows { skipped }));
+        }
+        Ok((table, skipped))
     }
 
     /// Encodes the good rows of a pass, in order, and gives the number of bad ones.
@@ -65,7 +33,8 @@ impl Encoder {
             Inputs::Columns(features) => features.as_slice(),
             Inputs::Bytes { .. } => &[],
         };
-        let mut rows = Rows::new(features, target.map(|_| &self.target));
+        let weights = self.weights.as_ref().filter(|_| target.is_some());
+        let mut rows = Rows::new(features, target.map(|_| &self.target), weights);
         let mut columns = Vec::new();
         for feature in features {
             let column = find(data, &feature.column)?;
@@ -76,16 +45,24 @@ impl Encoder {
             columns.push(column);
         }
         columns.extend(target);
-        let skipped = pass.each(&columns, |row, cells| rows.add(row, cells))?;
-        if rows.good.is_empty() {
-            return Err(DataError::whole(data.file(), Wrong::NoGoodRows { skipped }));
+        if let Some(column) = weights.and(self.weight_column()) {
+            columns.push(find(data, column)?);
         }
+        let skipped = pass.each(&columns, |row, cells| rows.add(row, cells))?;
         let x = match &self.inputs {
             Inputs::Columns(_) => Features::F32(rows.x),
-            Inputs::Bytes { column, sample } => bytes(data, column, sample, &rows.good)?,
+            Inputs::Bytes { column, sample } => bytes(pass, column, sample, &rows.good)?,
         };
         let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
         let table = Table::new(self.sample(), x, rows.targets);
+        let table = table.and_then(|table| table.embedded(self.embeddings()));
+        let table = match weights {
+            Some(_) if rows.weights.iter().all(|weight| *weight == 0.0) => {
+                return Err(DataError::whole(data.file(), Wrong::NoWeight));
+            }
+            Some(_) => table.and_then(|table| table.weighted(rows.weights)),
+            None => table,
+        };
         Ok((table.ok_or_else(|| DataError::whole(data.file(), too_big))?, skipped))
     }
 }
@@ -95,15 +72,18 @@ struct Rows<'a> {
     coders: Vec<Coder<'a>>,
     width: usize,
     x: Vec<f32>,
+    target: Option<&'a Target>,
     labels: &'a [String],
     classes: BTreeMap<&'a str, u32>,
     targets: Targets,
+    weighing: Option<&'a RowWeights>,
+    weights: Vec<f32>,
     /// Which rows they are.
     good: Vec<u64>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(features: &'a [Feature], target: Option<&'a Target>) -> Self {
+    fn new(features: &'a [Feature], target: Option<&'a Target>, weighing: Option<&'a RowWeights>) -> Self {
         let coders: Vec<_> = features.iter().map(Coder::new).collect();
         let labels = match target {
             Some(Target::Classes { labels, .. }) => labels.as_slice(),
@@ -120,9 +100,12 @@ impl<'a> Rows<'a> {
             width: coders.iter().map(Coder::width).sum(),
             coders,
             x: Vec::new(),
+            target,
             labels,
             classes: labels.iter().map(String::as_str).zip(0..).collect(),
             targets,
+            weighing,
+            weights: Vec::new(),
             good: Vec::new(),
         }
     }
@@ -145,25 +128,44 @@ impl<'a> Rows<'a> {
             coder.encode(*cell, to).map_err(|why| (Some(i), why))?;
             rest = after;
         }
+        let place = self.coders.len();
+        let cell = |place: usize| cells.get(place).copied().unwrap_or(Cell::Missing);
+        let own = match self.weighing {
+            Some(RowWeights { column: Some(_), .. }) => {
+                weight_of(cell(place + 1)).map_err(|why| (Some(place + 1), why))?
+            }
+            _ => 1.0,
+        };
         // Last, because it is what is left behind.
-        let cell = cells.last().copied().unwrap_or(Cell::Missing);
-        let place = Some(self.coders.len());
+        let (cell, place, mut class_of_row) = (cell(place), Some(place), None);
+        let target = self.target;
         match &mut self.targets {
             Targets::Absent => {}
-            Targets::Values { of, .. } => of.push(value_of(cell).map_err(|why| (place, why))?),
+            Targets::Values { of, .. } => {
+                value_of(cell).map_err(|why| (place, why))?;
+                let value = number_of(cell).map_err(|why| (place, why))?;
+                let learnt = target.map_or(value as f32, |target| target.learnt(value));
+                if !learnt.is_finite() {
+                    return Err((place, Wrong::NotNumber(cell.spelled().into())));
+                }
+                of.push(learnt);
+            }
             Targets::Classes { of, .. } => {
                 let label = cell.spelled();
                 let class = self.classes.get(label.as_ref()).ok_or_else(|| {
                     (place, Wrong::NotClass { found: label.into_owned(), known: self.labels.to_vec() })
                 });
-                of.push(*class?);
+                class_of_row = Some(*class?);
+                of.extend(class_of_row);
             }
         }
+        self.weights.extend(self.weighing.map(|weights| weights.of(own, class_of_row)));
         Ok(())
     }
 }
 
-fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Result<Features, DataError> {
+fn bytes(pass: Pass<'_>, column: &str, sample: &[usize], good: &[u64]) -> Result<Features, DataError> {
+    let data = pass.data;
     let index = find(data, column)?;
     let expected = Kind::Bytes(sample.to_vec());
     let unlike = |found: String| {
@@ -174,8 +176,8 @@ fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Re
     }
     let mut all = Vec::new();
     let mut good = good.iter().copied().peekable();
-    for block in data.blocks() {
-        for values in data.read(*block, &[index])?.values {
+    pass.each_block(&[index], |block, chunk| {
+        for values in chunk.values {
             // Of several files, one may be made otherwise.
             let Values::Bytes(values) = values else { return Err(unlike("other values".into())) };
             for (row, image) in (block.first..).zip(values.iter()) {
@@ -184,6 +186,7 @@ fn bytes(data: &dyn Dataset, column: &str, sample: &[usize], good: &[u64]) -> Re
                 }
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(Features::U8(all))
 }

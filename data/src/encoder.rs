@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use lockstep_core::ops::embedding::Embedding;
 use lockstep_core::run::spec::Loss;
 use serde::{Deserialize, Serialize};
 
-use crate::Feature;
+use crate::{Code, Feature, RowWeights};
 
 /// From what a file holds to what a model sees, and back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct Encoder {
     pub inputs: Inputs,
     /// What comes out.
     pub target: Target,
+    /// What rows count for in a loss; none: 1 each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<RowWeights>,
 }
 
 /// What goes into a model.
@@ -33,7 +37,7 @@ pub enum Inputs {
 }
 
 /// What comes out of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Target {
     /// One of some classes.
@@ -43,18 +47,56 @@ pub enum Target {
         /// Class i is `labels[i]`: in numeric order if all are whole numbers, else by bytes.
         labels: Vec<String>,
     },
-    /// A number, as it is.
+    /// A number t, of which (t - mean) / deviation is learnt.
     Values {
         /// The column's name.
         column: String,
+        /// Over the training rows; 0 for the number as it is.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        mean: f64,
+        /// Over the training rows, 1 for a constant column; 1 for the number as it is.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        deviation: f64,
     },
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
 impl Target {
+    /// A number as it is.
+    pub fn number(column: impl Into<String>) -> Self {
+        Self::Values { column: column.into(), mean: 0.0, deviation: 1.0 }
+    }
+
+    /// What is learnt of a number.
+    pub(crate) fn learnt(&self, number: f64) -> f32 {
+        match self {
+            Self::Values { mean, deviation, .. } => ((number - mean) / deviation) as f32,
+            Self::Classes { .. } => number as f32,
+        }
+    }
+
+    /// The number of which this was learnt, in the column's own unit.
+    pub fn of_learnt(&self, learnt: f32) -> f32 {
+        match self {
+            Self::Values { mean, deviation, .. } => (mean + deviation * f64::from(learnt)) as f32,
+            Self::Classes { .. } => learnt,
+        }
+    }
     /// The column's name.
     pub fn column(&self) -> &str {
         match self {
-            Self::Classes { column, .. } | Self::Values { column } => column,
+            Self::Classes { column, .. } | Self::Values { column, .. } => column,
         }
     }
 }
@@ -77,6 +119,12 @@ pub enum Bad {
     /// Fewer than two classes, or one twice.
     #[error("the encoder's classes are not two or more different ones")]
     Classes,
+    /// A mean or a deviation that nothing can be scaled by.
+    #[error("the encoder cannot scale the target")]
+    Scale,
+    /// Weights of other classes, or below 0.
+    #[error("the encoder's weights of classes are not one for each")]
+    Weights,
 }
 
 impl Encoder {
@@ -104,12 +152,32 @@ impl Encoder {
         }
     }
 
+    /// Which of a row's numbers are indices, and what stands for them.
+    pub fn embeddings(&self) -> Vec<Embedding> {
+        let Inputs::Columns(columns) = &self.inputs else { return Vec::new() };
+        let mut place = 0;
+        let mut embeddings = Vec::new();
+        for feature in columns {
+            if let Code::Embedding { values, width } = &feature.code {
+                let name = feature.column.clone();
+                embeddings.push(Embedding { name, place, values: values.len() + 1, width: *width });
+            }
+            place += feature.width();
+        }
+        embeddings
+    }
+
     /// The classes in order; `None` if the target is a number.
     pub fn labels(&self) -> Option<&[String]> {
         match &self.target {
             Target::Classes { labels, .. } => Some(labels),
             Target::Values { .. } => None,
         }
+    }
+
+    /// The column of the rows' own weights.
+    pub fn weight_column(&self) -> Option<&str> {
+        self.weights.as_ref()?.column.as_deref()
     }
 
     fn check(&self) -> Result<(), Bad> {
@@ -131,6 +199,17 @@ impl Encoder {
         let width = self.sample().iter().try_fold(1usize, |all, size| all.checked_mul(*size));
         if width.is_none_or(|width| width == 0) {
             return Err(Bad::NoInputs);
+        }
+        if let Target::Values { mean, deviation, .. } = self.target
+            && !(mean.is_finite() && deviation.is_finite() && deviation > 0.0)
+        {
+            return Err(Bad::Scale);
+        }
+        if let Some(column) = self.weight_column() {
+            once(column)?;
+        }
+        if self.weights.as_ref().is_some_and(|weights| !weights.is_sound(self.labels().map(<[_]>::len))) {
+            return Err(Bad::Weights);
         }
         match self.labels() {
             Some(labels)
@@ -178,7 +257,6 @@ pub(crate) fn order(labels: BTreeSet<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
 
     fn encoder() -> Encoder {
         Encoder {
@@ -187,6 +265,7 @@ mod tests {
                 Feature::standardized("b", -1e-300, 5e300),
             ]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes \"é\"".into()] },
+            weights: None,
         }
     }
 
@@ -194,9 +273,14 @@ mod tests {
     fn json_keeps_every_bit() {
         let bytes = Encoder {
             inputs: Inputs::Bytes { column: "image".into(), sample: vec![28, 28] },
-            target: Target::Values { column: "label".into() },
+            target: Target::number("label"),
+            weights: None,
         };
-        for encoder in [encoder(), bytes] {
+        let weights = RowWeights { column: Some("w".into()), classes: Some(vec![1.0 / 3.0, 2.0]) };
+        let weighted = Encoder { weights: Some(weights), ..encoder() };
+        let target = Target::Values { column: "y".into(), mean: 0.1, deviation: 1.0 / 3.0 };
+        let scaled = Encoder { target, ..encoder() };
+        for encoder in [encoder(), bytes, weighted, scaled] {
             assert_eq!(Encoder::from_json(&encoder.to_json()), Ok(encoder));
         }
     }
@@ -213,6 +297,17 @@ mod tests {
         assert_eq!(error("\"b\"", "\"y\""), "the encoder names the column \"y\" twice");
         assert_eq!(error("5e+300", "0.0"), "the encoder cannot encode the column \"b\"");
         assert_eq!(error("\"no\",", ""), "the encoder's classes are not two or more different ones");
+        for (column, classes) in [(Some("a"), None), (None, Some(vec![1.0])), (None, Some(vec![1.0, -1.0]))] {
+            let weights = RowWeights { column: column.map(Into::into), classes };
+            let encoder = Encoder { weights: Some(weights), ..encoder() };
+            assert!(Encoder::from_json(&encoder.to_json()).is_err());
+        }
+        for (mean, deviation) in [(f64::MAX, 0.0), (0.0, -1.0), (f64::MAX, f64::MAX)] {
+            let target = Target::Values { column: "y".into(), mean, deviation };
+            let encoder = Encoder { target, ..encoder() };
+            let read = Encoder::from_json(&encoder.to_json());
+            assert_eq!(read, if deviation > 0.0 { Ok(encoder) } else { Err(Bad::Scale) });
+        }
         let none = Encoder { inputs: Inputs::Columns(Vec::new()), ..encoder() };
         assert_eq!(Encoder::from_json(&none.to_json()), Err(Bad::NoInputs));
     }

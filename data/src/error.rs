@@ -239,6 +239,20 @@ pub enum Wrong {
     /// A label that is not there.
     #[error("found an empty cell, expected a class")]
     NoLabel,
+    /// A row's weight that is none.
+    #[error("found {}, expected a weight: a number from 0 to 1e18", cell(.0))]
+    NotWeight(String),
+    /// Rows of which none counts.
+    #[error("every row weighs 0, so that there is nothing to learn from or to measure")]
+    NoWeight,
+    /// A weight of a class that there is not.
+    #[error("train.class_weights names {found:?}{hint}")]
+    NoSuchClass {
+        /// The label.
+        found: String,
+        /// The class most like it, or all classes.
+        hint: String,
+    },
     /// Only one class to tell apart.
     #[error("every training row has the class {0:?}, expected two classes or more")]
     OneClass(String),
@@ -325,6 +339,13 @@ fn column_hint(nearest: &Option<String>, known: &[String]) -> String {
     match nearest {
         Some(_) => did_you_mean(nearest),
         None => format!("; the file has {}", few(known)),
+    }
+}
+
+pub(crate) fn class_hint(nearest: &Option<String>, known: &[String]) -> String {
+    match nearest {
+        Some(_) => did_you_mean(nearest),
+        None => format!(", which no training row has; the classes are {}", few(known)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! How one column becomes numbers: fitted on the training rows, stored with the model.
 
+use lockstep_core::ops::embedding::MOST_VALUES;
 use lockstep_core::run::spec::Part;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,13 @@ pub enum Code {
     Category {
         /// In numeric order if all are whole numbers, else by bytes. A missing value is the empty one.
         values: Vec<String>,
+    },
+    /// The value's index, or behind them that of all others; the model has a vector for each.
+    Embedding {
+        /// As those of a category.
+        values: Vec<String>,
+        /// Numbers of a vector.
+        width: usize,
     },
     /// 1 for true, 0 for false.
     Boolean {
@@ -80,7 +88,7 @@ impl Feature {
         match &self.code {
             Code::Number(number) => 1 + usize::from(number.indicator),
             Code::Category { values } => values.len() + 1,
-            Code::Boolean { .. } => 1,
+            Code::Boolean { .. } | Code::Embedding { .. } => 1,
             Code::DateTime { parts, .. } => {
                 parts.iter().map(|part| if *part == Part::Elapsed { 1 } else { 2 }).sum()
             }
@@ -94,15 +102,20 @@ impl Feature {
             Code::Number(number) => {
                 scales(number.center, number.divisor) && number.missing.is_none_or(f64::is_finite)
             }
-            Code::Category { values } => {
-                let mut sorted: Vec<&String> = values.iter().collect();
-                sorted.sort_unstable();
-                sorted.windows(2).all(|pair| pair.first() != pair.last())
+            Code::Embedding { values, width } => {
+                (1..=1 << 16).contains(width) && values.len() < MOST_VALUES && distinct(values)
             }
+            Code::Category { values } => distinct(values),
             Code::Boolean { missing } => (0.0..=1.0).contains(missing),
             Code::DateTime { parts, mean, deviation, .. } => !parts.is_empty() && scales(*mean, *deviation),
         }
     }
+}
+
+fn distinct(values: &[String]) -> bool {
+    let mut sorted: Vec<&String> = values.iter().collect();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair.first() != pair.last())
 }
 
 impl Number {

@@ -25,6 +25,7 @@ pub(crate) enum Fitter {
         fit: Box<Numbers>,
     },
     Category {
+        embedding: Option<usize>,
         most: usize,
         read: String,
         counts: BTreeMap<String, u64>,
@@ -71,7 +72,8 @@ impl Fitter {
                 let (scale, missing, indicator) = (*scale, *missing, *indicator);
                 Self::Number { scale, missing, indicator, read: None, fit: Box::new(fit) }
             }
-            Column::Categorical { most } => Self::Category {
+            Column::Categorical { most, embedding } => Self::Category {
+                embedding: embedding.map(|width| usize::try_from(width).unwrap_or(usize::MAX)),
                 most: usize::try_from(*most).unwrap_or(usize::MAX),
                 read: String::new(),
                 counts: BTreeMap::new(),
@@ -144,7 +146,13 @@ impl Fitter {
             Self::Number { scale, missing, indicator, fit, .. } => {
                 Code::Number(fit.finish(scale, missing, indicator)?)
             }
-            Self::Category { most, counts, .. } => Code::Category { values: vocabulary(counts, most) },
+            Self::Category { embedding, most, counts, .. } => {
+                let values = vocabulary(counts, most);
+                match embedding {
+                    Some(width) => Code::Embedding { values, width },
+                    None => Code::Category { values },
+                }
+            }
             Self::Boolean { truths, count, .. } => {
                 Code::Boolean { missing: if count == 0 { 0.0 } else { truths as f64 / count as f64 } }
             }
@@ -198,7 +206,7 @@ impl Numbers {
 }
 
 /// A constant column is only centred.
-fn or_one(deviation: f64) -> f64 {
+pub(crate) fn or_one(deviation: f64) -> f64 {
     if deviation > 0.0 { deviation } else { 1.0 }
 }
 

@@ -48,7 +48,7 @@ impl Profile {
         } else if self.numbers * 2 >= self.present {
             Column::Numeric { scale: Scale::Standardize, missing: Fill::Mean, indicator: false }
         } else {
-            Column::Categorical { most: 100 }
+            Column::Categorical { most: 100, embedding: None }
         }
     }
 }

@@ -10,9 +10,11 @@
 //! holds the numbers. Nothing here depends on the clock, on threads or on the order in which a system
 //! lists files.
 
+mod again;
 mod coder;
 mod dataset;
 mod encode;
+mod encoded;
 mod encoder;
 mod error;
 mod feature;
@@ -25,22 +27,27 @@ mod moments;
 mod part;
 mod pass;
 mod places;
+mod rows;
 mod sketch;
 mod table;
 #[cfg(test)]
 mod tests;
 mod time;
 mod values;
+mod weigh;
 
+pub use again::again;
 pub use dataset::{Block, Chunk, Column, Dataset, Outline};
-pub use encode::{Taking, TargetUse};
+pub use encoded::{EncodedFile, Taking, TargetUse};
 pub use encoder::{Bad, Encoder, Inputs, Target};
 pub use error::{DataError, Place, Wrong};
 pub use feature::{Code, Feature, Number};
 pub use formats::{open, reopen};
 pub use infer::Profile;
-pub use load::{Prepared, Skipped, load};
+pub use load::{Prepared, Skipped, find_change, load};
 pub use part::{PartError, Receiver};
 pub use places::{FileEntry, TextEntry, cache_folder};
+pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows, RowsError, Source};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};
+pub use weigh::{Goal, RowWeights};

@@ -1,19 +1,21 @@
 //! Rows on their way from the coordinator to a worker.
 //!
 //! ```text
-//! first row u64 | rows u64 | features, row-major, f32 or u8 | targets, u32 or f32      little-endian
+//! first row u64 | rows u64 | features, row-major, f32 or u8 | targets, u32 or f32 | weights, f32      little-endian
 //! ```
 //!
-//! Types and widths are the [`Shape`]'s, which both sides have; parts come in order, from row 0.
+//! Weights are there if the rows have any. Types and widths are the [`Shape`]'s, which both sides have; parts come in order, from row 0.
 
 use std::ops::Range;
 
+use lockstep_core::ops::embedding::index;
 use sha2::{Digest, Sha256};
 
+use crate::table::is_weight;
 use crate::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets};
 
 /// Why a part is refused, or rows are no table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PartError {
     /// The shape has no features, no target values, no classes, or sizes that overflow.
     #[error("the announced shape is impossible")]
@@ -58,6 +60,12 @@ pub enum PartError {
         /// Classes of the shape.
         count: u32,
     },
+    /// A feature that should be one.
+    #[error("a value is no index of its embedding")]
+    Index,
+    /// A weight below 0, NaN or infinite.
+    #[error("a row's weight is {0}")]
+    Weight(f32),
     /// NaN or infinite.
     #[error("a value is not finite")]
     NotFinite,
@@ -101,6 +109,10 @@ impl Table {
             }
             Targets::Absent => {}
         }
+        if let Some(weights) = self.weights() {
+            let weights = of(1).and_then(|range| weights.get(range)).ok_or_else(outside)?;
+            put(&mut bytes, weights, |weight| weight.to_le_bytes());
+        }
         Ok(bytes)
     }
 
@@ -127,6 +139,7 @@ pub struct Receiver {
     rows: u64,
     features: Features,
     targets: Targets,
+    weights: Vec<f32>,
 }
 
 impl Receiver {
@@ -139,6 +152,10 @@ impl Receiver {
         if matches!(shape.targets, TargetType::Classes(0) | TargetType::Values(0)) {
             return Err(PartError::Shape);
         }
+        let places = shape.embeddings.iter().all(|of| of.place < width);
+        if !places || shape.features == FeatureType::U8 && !shape.embeddings.is_empty() {
+            return Err(PartError::Shape);
+        }
         let features = match shape.features {
             FeatureType::F32 => Features::F32(Vec::new()),
             FeatureType::U8 => Features::U8(Vec::new()),
@@ -148,7 +165,7 @@ impl Receiver {
             TargetType::Values(width) => Targets::Values { width, of: Vec::new() },
             TargetType::Absent => Targets::Absent,
         };
-        Ok(Self { shape, width, rows: 0, features, targets })
+        Ok(Self { shape, width, rows: 0, features, targets, weights: Vec::new() })
     }
 
     /// Rows that have come; the next part starts there.
@@ -172,8 +189,15 @@ impl Receiver {
         if rows == 0 || rows > missing {
             return Err(PartError::Rows { found: rows, missing });
         }
-        let (features, targets) = self.split(rows, body)?;
+        let [features, targets, weights] = self.split(rows, body)?;
         check(&self.features, &self.targets, features, targets)?;
+        self.check_indices(features)?;
+        let weight = |word: &[u8; 4]| f32::from_le_bytes(*word);
+        if let Some(bad) = words(weights).iter().map(weight).find(|weight| !is_weight(*weight)) {
+            return Err(PartError::Weight(bad));
+        }
+        // What can fail for want of memory comes first.
+        self.weights.try_reserve(weights.len() / 4).map_err(|_| PartError::Memory)?;
         match &mut self.features {
             Features::F32(all) => take(all, features, f32::from_le_bytes)?,
             Features::U8(all) => {
@@ -190,6 +214,7 @@ impl Receiver {
             self.cut_features();
             return Err(error);
         }
+        take(&mut self.weights, weights, f32::from_le_bytes)?;
         self.rows += rows;
         Ok(())
     }
@@ -203,10 +228,14 @@ impl Receiver {
         if missing > 0 {
             return Err(PartError::Missing(missing));
         }
-        Table::new(self.shape.sample, self.features, self.targets).ok_or(PartError::Shape)
+        let table = Table::new(self.shape.sample, self.features, self.targets);
+        let table = table.and_then(|table| table.embedded(self.shape.embeddings));
+        let weighted = table
+            .and_then(|table| if self.shape.weights { table.weighted(self.weights) } else { Some(table) });
+        weighted.ok_or(PartError::Shape)
     }
 
-    fn split<'a>(&self, rows: u64, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), PartError> {
+    fn split<'a>(&self, rows: u64, body: &'a [u8]) -> Result<[&'a [u8]; 3], PartError> {
         let feature_bytes = match self.features {
             Features::F32(_) => self.width.checked_mul(4),
             Features::U8(_) => Some(self.width),
@@ -218,11 +247,27 @@ impl Receiver {
         };
         let times = |bytes: Option<usize>| bytes?.checked_mul(usize::try_from(rows).ok()?);
         let (features, targets) = times(feature_bytes).zip(times(target_bytes)).ok_or(PartError::Shape)?;
-        let expected = features.checked_add(targets).ok_or(PartError::Shape)?;
-        match body.split_at_checked(features) {
-            Some(split) if body.len() == expected => Ok(split),
+        let weights = times(Some(if self.shape.weights { 4 } else { 0 })).ok_or(PartError::Shape)?;
+        let both = features.checked_add(targets).ok_or(PartError::Shape)?;
+        let expected = both.checked_add(weights).ok_or(PartError::Shape)?;
+        match body.split_at_checked(both).zip(body.split_at_checked(features)) {
+            Some(((_, weights), (features, rest))) if body.len() == expected => {
+                Ok([features, rest.get(..targets).unwrap_or_default(), weights])
+            }
             _ => Err(PartError::Length { rows, found: body.len() as u64, expected: expected as u64 }),
         }
+    }
+
+    fn check_indices(&self, features: &[u8]) -> Result<(), PartError> {
+        let number = |row: &[[u8; 4]], place: usize| row.get(place).map(|word| f32::from_le_bytes(*word));
+        let mut rows = words(features).chunks_exact(self.width);
+        let fit = rows.all(|row| {
+            self.shape
+                .embeddings
+                .iter()
+                .all(|of| number(row, of.place).is_some_and(|value| index(value, of.values).is_some()))
+        });
+        if fit { Ok(()) } else { Err(PartError::Index) }
     }
 
     /// Drops the features of a part whose targets did not fit in memory.
@@ -273,26 +318,41 @@ fn put<T: Copy>(bytes: &mut Vec<u8>, values: &[T], encode: impl Fn(T) -> [u8; 4]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockstep_core::ops::embedding::Embedding;
     use proptest::prelude::*;
 
     /// Bytes before the features.
     const HEADER: usize = 16;
 
     fn tables() -> impl Strategy<Value = Table> {
-        (0usize..40, 1usize..5, any::<[bool; 2]>()).prop_map(|(rows, width, [bytes, classes])| {
-            let number = |i: usize| (i * 7919 % 1009) as f32 / 8.0;
-            let features = if bytes {
-                Features::U8((0..rows * width).map(|i| (i * 31) as u8).collect())
-            } else {
-                Features::F32((0..rows * width).map(number).collect())
-            };
-            let targets = if classes {
-                Targets::Classes { count: 7, of: (0..rows as u32).map(|i| i % 7).collect() }
-            } else {
-                Targets::Values { width: 2, of: (0..rows * 2).map(number).collect() }
-            };
-            Table::new(vec![width], features, targets).unwrap()
-        })
+        (0usize..40, 1usize..5, any::<[bool; 4]>()).prop_map(
+            |(rows, width, [bytes, classes, weighted, embedded])| {
+                let number = |i: usize| (i * 7919 % 1009) as f32 / 8.0;
+                let features = if bytes {
+                    Features::U8((0..rows * width).map(|i| (i * 31) as u8).collect())
+                } else {
+                    Features::F32((0..rows * width).map(number).collect())
+                };
+                let targets = if classes {
+                    Targets::Classes { count: 7, of: (0..rows as u32).map(|i| i % 7).collect() }
+                } else {
+                    Targets::Values { width: 2, of: (0..rows * 2).map(number).collect() }
+                };
+                let table = Table::new(vec![width], features, targets).unwrap();
+                let whole = |i: usize| (i * 7919 % 1009) as f32;
+                let table = match table.features() {
+                    Features::F32(_) if embedded => {
+                        let features = Features::F32((0..rows * width).map(whole).collect());
+                        let of = Embedding { name: "a".into(), place: width - 1, values: 1009, width: 3 };
+                        let table = Table::new(vec![width], features, table.targets().clone()).unwrap();
+                        table.embedded(vec![of]).unwrap()
+                    }
+                    _ => table,
+                };
+                let weights = (0..rows).map(number).collect();
+                if weighted { table.weighted(weights).unwrap() } else { table }
+            },
+        )
     }
 
     proptest! {
@@ -350,6 +410,25 @@ mod tests {
             refused(&|part| part[HEADER..HEADER + 4].copy_from_slice(&f32::NAN.to_le_bytes())),
             "a value is not finite"
         );
+        let mut weights = table.clone().weighted(vec![0.5, 3.0]).unwrap().part(0..2).unwrap();
+        let weighted = Shape { weights: true, ..table.shape() };
+        assert_eq!(
+            Receiver::new(weighted.clone()).unwrap().append(&good).unwrap_err().to_string(),
+            "a part of 2 rows has 16 bytes, expected 24"
+        );
+        weights[HEADER + 19] |= 128;
+        assert_eq!(
+            Receiver::new(weighted).unwrap().append(&weights).unwrap_err().to_string(),
+            "a row's weight is -0.5"
+        );
+        let of = |place, values| vec![Embedding { name: "a".into(), place, values, width: 2 }];
+        let embedded = |embeddings| Receiver::new(Shape { embeddings, ..table.shape() });
+        assert_eq!(embedded(of(0, 3)).unwrap().append(&good), Ok(()));
+        assert_eq!(
+            embedded(of(0, 2)).unwrap().append(&good).unwrap_err().to_string(),
+            "a value is no index of its embedding"
+        );
+        assert_eq!(embedded(of(1, 3)).unwrap_err(), PartError::Shape);
         let mut half = Receiver::new(table.shape()).unwrap();
         half.append(&table.part(0..1).unwrap()).unwrap();
         assert_eq!(half.finish().unwrap_err().to_string(), "1 rows have not come");

@@ -1,19 +1,23 @@
 //! One pass over the rows of a dataset: row by row, in order, bad ones refused or left out.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc;
+use std::thread;
 
 use lockstep_core::run::spec::{OnBadRow, Reading};
 
-use crate::{Cell, DataError, Dataset, Wrong};
+use crate::{Block, Cell, Chunk, DataError, Dataset, Wrong};
 
 /// Which rows of a dataset are looked at, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'a> {
     pub(crate) data: &'a dyn Dataset,
+    /// Those of its blocks that are gone through.
+    pub(crate) blocks: &'a [Block],
     pub(crate) reading: &'a Reading,
     pub(crate) on_bad_row: OnBadRow,
     /// Rows for which it says no are passed over.
-    pub(crate) wanted: &'a dyn Fn(u64) -> bool,
+    pub(crate) wanted: &'a (dyn Fn(u64) -> bool + Sync),
 }
 
 /// What is wrong with a row, and with which of the columns asked for.
@@ -32,8 +36,7 @@ impl Pass<'_> {
     ) -> Result<u64, DataError> {
         let missing = Missing::new(&self.reading.missing_values);
         let mut skipped = 0;
-        for block in self.data.blocks() {
-            let chunk = self.data.read(*block, columns)?;
+        self.each_block(columns, |block, chunk| {
             let mut torn = chunk.torn.iter().peekable();
             let mut cells: Vec<_> = chunk.values.iter().map(|values| values.cells()).collect();
             let mut row_cells = Vec::with_capacity(cells.len());
@@ -57,8 +60,35 @@ impl Pass<'_> {
                     }
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(skipped)
+    }
+
+    /// Reads block after block, the next one while `take` has the one before.
+    pub(crate) fn each_block(
+        &self,
+        columns: &[usize],
+        mut take: impl FnMut(Block, Chunk) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        if let [block] = self.blocks {
+            return take(*block, self.data.read(*block, columns)?);
+        }
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::sync_channel(1);
+            let (data, blocks) = (self.data, self.blocks);
+            scope.spawn(move || {
+                for block in blocks {
+                    let values = data.read(*block, columns);
+                    let failed = values.is_err();
+                    // Nobody listens once something is wrong.
+                    if sender.send((*block, values)).is_err() || failed {
+                        return;
+                    }
+                }
+            });
+            receiver.into_iter().try_for_each(|(block, values)| take(block, values?))
+        })
     }
 }
 

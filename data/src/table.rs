@@ -1,5 +1,6 @@
 //! Rows as numbers, in memory.
 
+use lockstep_core::ops::embedding::{Embedding, index};
 use serde::{Deserialize, Serialize};
 
 /// What a table is, without its rows: a worker learns it when it joins.
@@ -14,6 +15,12 @@ pub struct Shape {
     pub features: FeatureType,
     /// What targets are.
     pub targets: TargetType,
+    /// Whether rows have weights; if not, each weighs 1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub weights: bool,
+    /// Which of a row's features are indices, in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embeddings: Vec<Embedding>,
 }
 
 impl Shape {
@@ -86,6 +93,19 @@ pub enum TargetsMut<'a> {
     Ignored,
 }
 
+impl TargetsMut<'_> {
+    /// The place of row `i` alone; none if it is not there.
+    pub(crate) fn row(&mut self, i: usize, width: usize) -> TargetsMut<'_> {
+        match self {
+            Self::Classes(to) => TargetsMut::Classes(to.get_mut(i..=i).unwrap_or_default()),
+            Self::Values(to) => {
+                TargetsMut::Values(to.get_mut(i * width..(i + 1) * width).unwrap_or_default())
+            }
+            Self::Ignored => TargetsMut::Ignored,
+        }
+    }
+}
+
 /// Rows cannot be gathered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatherError {
@@ -100,7 +120,7 @@ pub enum GatherError {
     /// A place for another number of values, or for targets of another kind.
     #[error("the place for {what} has another size or kind than the rows")]
     Place {
-        /// `features` or `targets`.
+        /// `features`, `targets` or `weights`.
         what: &'static str,
     },
 }
@@ -113,6 +133,8 @@ pub struct Table {
     sample: Vec<usize>,
     features: Features,
     targets: Targets,
+    weights: Option<Vec<f32>>,
+    embeddings: Vec<Embedding>,
 }
 
 impl Table {
@@ -130,7 +152,33 @@ impl Table {
             Targets::Values { width, of } => *width > 0 && rows.checked_mul(*width) == Some(of.len()),
             Targets::Absent => true,
         };
-        agree.then_some(Self { rows: rows as u64, width, sample, features, targets })
+        agree.then_some(Self {
+            rows: rows as u64,
+            width,
+            sample,
+            features,
+            targets,
+            weights: None,
+            embeddings: Vec::new(),
+        })
+    }
+
+    /// With a weight a row. `None` if there is not one for every row, or one that [`is_weight`] refuses.
+    pub fn weighted(self, weights: Vec<f32>) -> Option<Self> {
+        let fit = weights.len() as u64 == self.rows && weights.iter().copied().all(is_weight);
+        fit.then_some(Self { weights: Some(weights), ..self })
+    }
+
+    /// With features that are indices. `None` if a row has one that is none, as bytes never are.
+    pub fn embedded(self, embeddings: Vec<Embedding>) -> Option<Self> {
+        let fit = embeddings.is_empty()
+            || match &self.features {
+                Features::F32(values) => {
+                    values.chunks_exact(self.width).all(|row| are_indices(&embeddings, row))
+                }
+                Features::U8(_) => false,
+            };
+        fit.then_some(Self { embeddings, ..self })
     }
 
     /// How many rows.
@@ -153,6 +201,11 @@ impl Table {
         &self.targets
     }
 
+    /// The weight of each row, if they have any.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
     /// What the table is, without its rows.
     pub fn shape(&self) -> Shape {
         let features = match self.features {
@@ -164,7 +217,14 @@ impl Table {
             Targets::Values { width, .. } => TargetType::Values(width),
             Targets::Absent => TargetType::Absent,
         };
-        Shape { rows: self.rows, sample: self.sample.clone(), features, targets }
+        Shape {
+            rows: self.rows,
+            sample: self.sample.clone(),
+            features,
+            targets,
+            weights: self.weights.is_some(),
+            embeddings: self.embeddings.clone(),
+        }
     }
 
     /// Copies rows, in the order given, as the model sees them: `x` is \[rows, width\], row-major.
@@ -190,12 +250,35 @@ impl Table {
         .map_err(|error| self.explain(error, "targets"))
     }
 
+    /// Copies the weights of rows, in the order given; empties `to` if rows have none.
+    ///
+    /// # Errors
+    /// A row that is not there. What was written is unspecified.
+    pub fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), GatherError> {
+        let Some(weights) = &self.weights else {
+            to.clear();
+            return Ok(());
+        };
+        to.resize(rows.len(), 0.0);
+        each_row(rows, weights, to, 1, copy).map_err(|error| self.explain(error, "weights"))
+    }
+
     fn explain(&self, missed: Missed, what: &'static str) -> GatherError {
         match missed {
             Missed::Row(row) => GatherError::NoRow { row, rows: self.rows },
             Missed::Place => GatherError::Place { what },
         }
     }
+}
+
+/// Whether a row has indices where it should.
+pub(crate) fn are_indices(embeddings: &[Embedding], row: &[f32]) -> bool {
+    embeddings.iter().all(|of| row.get(of.place).is_some_and(|value| index(*value, of.values).is_some()))
+}
+
+/// Whether a row may weigh so much: finite, and not below 0.
+pub(crate) fn is_weight(weight: f32) -> bool {
+    weight.is_finite() && weight >= 0.0
 }
 
 impl Features {
@@ -262,6 +345,34 @@ mod tests {
         assert_eq!(x, [2.0, 2.5, 0.0, 0.5, 2.0, 2.5]);
         assert_eq!(classes, [1, 2, 1]);
         table.gather(&[], &mut [], TargetsMut::Ignored).unwrap();
+    }
+
+    #[test]
+    fn indices_are_below_their_number() {
+        let table = |x: f32| table(Features::F32(vec![0.5, 1.0, 0.5, x, 0.5, 0.0]));
+        let of = |place, values| vec![Embedding { name: "a".into(), place, values, width: 4 }];
+        let embedded = table(2.0).embedded(of(1, 3)).unwrap();
+        assert_eq!(embedded.shape().embeddings, of(1, 3));
+        assert!(table(2.0).embedded(of(1, 2)).is_none());
+        assert!(table(1.5).embedded(of(1, 3)).is_none());
+        assert!(table(2.0).embedded(of(2, 3)).is_none());
+    }
+
+    #[test]
+    fn rows_may_have_weights() {
+        let plain = table(Features::U8(vec![0; 6]));
+        assert!(plain.clone().weighted(vec![1.0, 2.0]).is_none());
+        for bad in [-1.0, f32::NAN, f32::INFINITY] {
+            assert!(plain.clone().weighted(vec![1.0, bad, 0.0]).is_none());
+        }
+        let table = plain.clone().weighted(vec![0.5, 2.0, 0.0]).unwrap();
+        assert_ne!(table.shape(), plain.shape());
+        let mut weights = vec![9.0; 7];
+        table.gather_weights(&[1, 0, 1], &mut weights).unwrap();
+        assert_eq!(weights, [2.0, 0.5, 2.0]);
+        assert!(table.gather_weights(&[3], &mut weights).is_err());
+        plain.gather_weights(&[1], &mut weights).unwrap();
+        assert!(weights.is_empty());
     }
 
     #[test]

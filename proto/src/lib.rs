@@ -21,4 +21,4 @@ pub use ids::{Generation, Session};
 pub use payloads::Payloads;
 
 /// The version of the contract; equal on both sides, checked at the door.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;

@@ -41,6 +41,8 @@ pub struct Hello {
     pub pid: u32,
     /// architecture/kernel/version
     pub numerics: String,
+    /// The processor's model, for people; empty where the system does not tell.
+    pub cpu: String,
 }
 
 /// Rows are here and the model is built.
@@ -110,6 +112,8 @@ pub struct Welcome {
     pub kernel: String,
     /// Chunks of a node that may be sent without a grant.
     pub window: u32,
+    /// Whether rows come in blocks, which the catalog lists.
+    pub blocks: bool,
 }
 
 /// Why a worker is not in the run.
@@ -129,6 +133,8 @@ pub enum Reason {
     Ending,
     /// Alive, but its work did not move for too long.
     Hung,
+    /// It computed other numbers for a node than two others did.
+    Corrupt,
 }
 
 impl Reason {
@@ -299,6 +305,8 @@ pub enum Dataset {
     Train,
     /// The validation rows.
     Validation,
+    /// What both hold, as JSON; its "rows" are bytes.
+    Catalog,
 }
 
 /// A request for rows.

@@ -96,3 +96,20 @@ fn six_shards_f32_momentum() {
     let run = RunFile { shards: 6, batch: 250, optimizer, layers: RunFile::NORMALISED, ..short() };
     equal_over(&run, &[(4, 1), (1, 2), (2, 2), (8, 1)]);
 }
+
+/// Rows that count for more, for less and for nothing, and columns of vectors; a worker is killed.
+#[test]
+fn six_shards_weighted_and_embedded() {
+    let layers = RunFile::NORMALISED;
+    let run = RunFile { shards: 6, batch: 250, weights: true, embeddings: true, layers, ..short() };
+    let weighted = equal_over(&run, &[(1, 2), (2, 1), (3, 1)]);
+    let site = Site::new(&run.text());
+    let (mut coordinator, address) = site.coordinator(None, &[]);
+    let mut workers = ["w1", "w2"].map(|name| site.worker(name, address, &[]));
+    site.until_step(10);
+    workers[0].signal(Signal::SIGKILL);
+    site.succeed(&mut coordinator);
+    assert_eq!((site.results().digest, site.results().workers.lost), (weighted, 1), "{}", site.logs());
+    let plain = equal_over(&RunFile { weights: false, ..run }, &[(2, 1)]);
+    assert_ne!(weighted, plain);
+}

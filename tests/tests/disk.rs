@@ -2,57 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is all test")]
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::Path;
 
-use lockstep_tests::cluster::{Oracle, RunFile, Site};
+use lockstep_tests::cluster::{Disk, Oracle, RunFile, Site};
 
 fn run() -> RunFile {
     RunFile { epochs: 250, every_steps: 50, heartbeat_ms: 60_000, ..RunFile::default() }
-}
-
-/// A small disk of its own for the run directory, unmounted when dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// `None` where this process may not mount.
-    fn new(site: &Site) -> Option<Self> {
-        let path = site.run_dir();
-        fs::create_dir_all(&path).unwrap();
-        let mounted = mount(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"], &path);
-        if !mounted {
-            println!("NOT TESTED: this user may not mount a small disk");
-        }
-        mounted.then_some(Self(path))
-    }
-
-    /// Leaves no room.
-    fn fill(&self) {
-        let mut file = File::create(self.0.join("filler")).unwrap();
-        while file.write_all(&[1; 512]).is_ok() {}
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-
-    fn read_only(&self, yes: bool) {
-        assert!(mount(&["-o", if yes { "remount,ro" } else { "remount,rw" }], &self.0));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn mount(arguments: &[&str], path: &Path) -> bool {
-    let mut command = Command::new("mount");
-    command.args(arguments).arg(path).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 fn undisturbed() -> String {
@@ -65,7 +21,7 @@ fn undisturbed() -> String {
 #[test]
 fn a_full_disk_holds_nothing_up() {
     let site = Site::new(&run().text());
-    let Some(disk) = Disk::new(&site) else { return };
+    let Some(disk) = Disk::new(&site.run_dir(), "4m") else { return };
     let digests = || fs::read_to_string(site.run_dir().join("digests.jsonl")).unwrap();
     // For a while only.
     let mut train = site.train(&["--workers", "1"]);
@@ -84,7 +40,7 @@ fn a_full_disk_holds_nothing_up() {
 #[test]
 fn a_disk_that_stays_full_is_named_and_a_resume_goes_on() {
     let site = Site::new(&run().text());
-    let Some(disk) = Disk::new(&site) else { return };
+    let Some(disk) = Disk::new(&site.run_dir(), "4m") else { return };
     let mut train = site.train(&["--workers", "1"]);
     site.until_step(60);
     disk.fill();
@@ -106,7 +62,7 @@ fn a_disk_that_stays_full_is_named_and_a_resume_goes_on() {
 #[test]
 fn a_read_only_disk_is_read() {
     let site = Site::new(&RunFile { epochs: 4, ..run() }.text());
-    let Some(disk) = Disk::new(&site) else { return };
+    let Some(disk) = Disk::new(&site.run_dir(), "4m") else { return };
     disk.read_only(true);
     let (status, refused) = site.trained(&["--workers", "1"]);
     assert_eq!(status.code(), Some(1), "{}", refused.errors());

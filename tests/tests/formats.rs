@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::FileWriter;
+use lockstep_data::Skipped;
 use lockstep_tests::cluster::Site;
 use parquet::arrow::ArrowWriter;
 
@@ -107,6 +108,8 @@ fn bad_rows_are_skipped_alike() {
         site.write("rows.csv", text);
         let (status, process) = site.trained(&["--workers", workers]);
         assert!(status.success(), "{}", process.errors());
+        let skipped = if process.errors().contains("left out") { 2 } else { 0 };
+        assert_eq!(site.results().rows_skipped, Skipped { train: skipped, validation: 0 });
         (
             site.results().digest,
             process.errors().contains("left out bad rows: 2 to train on, 0 to validate on"),

@@ -27,7 +27,7 @@ fn parts(table: &Table) -> Vec<wire::RowsPart> {
 }
 
 fn part(payload: impl Into<Bytes>) -> wire::RowsPart {
-    wire::RowsPart { first: 0, count: ROWS.into(), payload: payload.into() }
+    wire::RowsPart { first: 0, count: ROWS.into(), payload: payload.into(), unpacked: 0 }
 }
 
 fn shape(table: &Table) -> String {
@@ -42,6 +42,7 @@ fn welcome() -> Welcome {
         validation: Some(shape(&table(64, 10))),
         kernel: "Haswell".into(),
         window: 16,
+        blocks: false,
     }
 }
 

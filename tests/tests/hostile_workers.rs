@@ -134,7 +134,8 @@ async fn tensors(
 
 fn hello(protocol: u32, name: &str) -> wire::FromWorker {
     let (name, host) = (name.into(), "elsewhere".into());
-    FromWorker::Hello(Hello { protocol, name, host, pid: 1, numerics: numerics::name() }).into()
+    let (numerics, cpu) = (numerics::name(), String::new());
+    FromWorker::Hello(Hello { protocol, name, host, pid: 1, numerics, cpu }).into()
 }
 
 async fn welcomed(
@@ -256,7 +257,8 @@ async fn a_member_that_lies(client: &mut Client) {
     let run = lockstep_core::run::parse(&welcome.run, &[]).unwrap();
     let shape: lockstep_data::Shape = serde_json::from_str(&welcome.train).unwrap();
     let target = lockstep_core::model::Target::Classes(10);
-    let model = lockstep_core::model::Model::new(&run.model, &shape.sample, target).unwrap();
+    let model =
+        lockstep_core::model::Model::embedding(&run.model, &shape.sample, &shape.embeddings, target).unwrap();
     let fingerprint = numerics::fingerprint(&run, &model, target, shape.rows);
     let (up, mut down) = tensors(client, vec![Up::Open(welcome.session).into()]).await.unwrap();
     let ready = FromWorker::Ready(Ready { fingerprint, threads: 1 });

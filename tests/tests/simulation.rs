@@ -34,6 +34,18 @@ fn simulated_clusters_give_what_one_process_gives() {
     }
 }
 
+/// `LOCKSTEP_TEST_LIARS=100` tries as many.
+#[test]
+fn a_worker_that_flips_one_bit_of_each_gradient_is_put_out() {
+    let trials: usize = std::env::var("LOCKSTEP_TEST_LIARS").map_or(30, |trials| trials.parse().unwrap());
+    let all = (0..).filter_map(|seed| sim::lie(seed).unwrap_or_else(|failure| panic!("{failure}")));
+    let all: Vec<sim::Caught> = all.take(trials).collect();
+    let mut lies: Vec<u64> = all.iter().filter(|one| one.put_out).map(|one| one.lies).collect();
+    lies.sort_unstable();
+    println!("{} of {trials} liars were put out, the median in step {}", lies.len(), lies[lies.len() / 2]);
+    assert!(lies.len() * 100 >= trials * 99, "{all:?}");
+}
+
 #[test]
 fn a_seed_is_one_simulation() {
     for seed in [3, 14, 159] {

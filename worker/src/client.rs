@@ -3,10 +3,12 @@
 
 mod connect;
 mod join;
+mod served;
 
 use std::time::{Duration, Instant};
 
 use lockstep_core::threads::Threads;
+use lockstep_data::Roots;
 use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker};
 use lockstep_proto::wire;
 use tokio::sync::mpsc;
@@ -30,6 +32,8 @@ pub struct Options {
     pub threads: usize,
     /// How long to wait for a coordinator; `None` for ever.
     pub wait: Option<Duration>,
+    /// What it may read by itself.
+    pub roots: Roots,
     /// Stay under the BLAS kernel that is loaded, even if the run has another. For tests.
     pub keep_kernel: bool,
 }

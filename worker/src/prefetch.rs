@@ -44,6 +44,7 @@ impl Prefetch {
                 if outgoing.send(loaded.map(|()| batches)).is_err() {
                     return;
                 }
+                request.shards.iter().for_each(|shard| task.ahead(&mut order, request.step, *shard));
             }
         })?;
         Ok(Self { requests, batches, ahead: None, spare: Vec::new() })

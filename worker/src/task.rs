@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use lockstep_core::chunks::Chunks;
-use lockstep_core::epoch::{Arrangement, Order};
+use lockstep_core::epoch::Order;
 use lockstep_core::model::{Labels, Microbatch, Model, ShapeError, Target};
 use lockstep_core::numerics::PIECE_ROWS;
 use lockstep_core::run::{self, spec::Run};
-use lockstep_data::{GatherError, Table, TargetType, TargetsMut};
+use lockstep_data::{Rows, RowsError, TargetType, TargetsMut};
 
 /// Why a welcome cannot be followed: the coordinator's description is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum Unfit {
     Shape(#[from] ShapeError),
     /// The rows.
     #[error("the coordinator's rows: {0}")]
-    Rows(#[from] GatherError),
+    Rows(#[from] RowsError),
     /// The thread that gathers rows is gone.
     #[error("the thread that gathers rows has ended")]
     Thread,
@@ -47,14 +47,14 @@ pub struct Task {
     /// How vectors travel.
     pub chunks: Chunks,
     /// The training rows.
-    pub train: Arc<Table>,
+    pub train: Rows,
     /// The validation rows.
-    pub validation: Option<Arc<Table>>,
+    pub validation: Option<Rows>,
 }
 
 impl Task {
     /// Of the resolved run file and the rows.
-    pub fn new(run: &str, train: Table, validation: Option<Table>) -> Result<Self, Unfit> {
+    pub fn new(run: &str, train: Rows, validation: Option<Rows>) -> Result<Self, Unfit> {
         let run = run::parse(run, &[])?;
         let shape = train.shape();
         let target = match shape.targets {
@@ -64,19 +64,19 @@ impl Task {
         };
         if validation.as_ref().is_some_and(|validation| {
             let other = validation.shape();
-            (&other.sample, other.targets) != (&shape.sample, shape.targets)
+            (&other.sample, other.targets, &other.embeddings)
+                != (&shape.sample, shape.targets, &shape.embeddings)
         }) {
             return Err(Unfit::Validation);
         }
-        let model = Model::new(&run.model, &shape.sample, target)?;
+        let model = Model::embedding(&run.model, &shape.sample, &shape.embeddings, target)?;
         let chunks = Chunks::new(model.layout());
-        let (train, validation) = (Arc::new(train), validation.map(Arc::new));
         Ok(Self { run: Arc::new(run), model, target, chunks, train, validation })
     }
 
     /// The order of the training rows.
     pub fn order(&self) -> Order {
-        let arrangement = Arrangement::of(&self.run.data, self.train.rows(), self.train.width());
+        let arrangement = self.train.arrangement(&self.run.data);
         Order::new(self.run.seed, self.run.cluster.shards, self.run.train.batch_size, arrangement)
     }
 
@@ -84,6 +84,12 @@ impl Task {
     pub fn rows_of(&self, order: &mut Order, step: u64, shard: u32) -> Vec<u64> {
         let steps = order.plan().steps_per_epoch().max(1);
         order.rows(step / steps, step % steps, shard)
+    }
+
+    /// Asks for the rows that a shard needs some steps after this one.
+    pub fn ahead(&self, order: &mut Order, step: u64, shard: u32) {
+        let steps = order.plan().steps_per_epoch().max(1);
+        self.train.ahead(order.upcoming(step / steps, step % steps, shard));
     }
 
     /// A shard's rows of a step, into the memory of `microbatch`.
@@ -96,7 +102,7 @@ impl Task {
     ) -> Result<(), Unfit> {
         let rows = self.rows_of(order, step, shard);
         microbatch.shard = shard;
-        gather(&self.train, &rows, microbatch, self.target)
+        gather(&self.train, &rows, microbatch, &self.model, self.target)
     }
 
     /// A piece of the validation rows, in file order; `None` if there is no such piece.
@@ -107,23 +113,30 @@ impl Task {
         if rows.is_empty() {
             return Ok(None);
         }
-        gather(validation, &rows, microbatch, self.target).map(Some)
+        gather(validation, &rows, microbatch, &self.model, self.target).map(Some)
     }
 }
 
 /// An empty microbatch, to be loaded.
 pub fn empty() -> Microbatch<f32> {
-    Microbatch { shard: 0, rows: 0, values: Vec::new(), labels: Labels::Classes(Vec::new()) }
+    Microbatch {
+        shard: 0,
+        rows: 0,
+        values: Vec::new(),
+        labels: Labels::Classes(Vec::new()),
+        weights: Vec::new(),
+    }
 }
 
 fn gather(
-    table: &Table,
+    from: &Rows,
     rows: &[u64],
     microbatch: &mut Microbatch<f32>,
+    model: &Model,
     target: Target,
 ) -> Result<(), Unfit> {
     microbatch.rows = rows.len();
-    microbatch.values.resize(rows.len() * table.width(), 0.0);
+    microbatch.values.resize(rows.len() * model.inputs(), 0.0);
     let targets = match target {
         Target::Classes(_) => {
             if !matches!(microbatch.labels, Labels::Classes(_)) {
@@ -142,6 +155,7 @@ fn gather(
             TargetsMut::Values(values)
         }
     };
-    table.gather(rows, &mut microbatch.values, targets)?;
+    from.gather(rows, &mut microbatch.values, targets)?;
+    from.gather_weights(rows, &mut microbatch.weights)?;
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! `lockstep evaluate`: metrics of a model on data.
 
-use lockstep_coordinator::store::target_of;
+use lockstep_coordinator::store::kind_of;
 use lockstep_core::digest::Digest;
-use lockstep_core::evaluation::{class_of, kind};
+use lockstep_core::evaluation::class_of;
 use lockstep_core::metrics::{Class, Confusion, Report, binary};
 use lockstep_core::model::Labels;
 use lockstep_core::ops::loss::probabilities;
@@ -87,7 +87,7 @@ fn evaluated(trained: &Trained) -> Result<Evaluated, Failure> {
         Ok(())
     })?;
     let report = sums
-        .report(kind(target_of(&file.encoder)))
+        .report(kind_of(&file.encoder))
         .ok_or_else(|| Failure::bad("the data have no rows: there is nothing to evaluate"))?;
     let of_probabilities = matches!(loss, Loss::CrossEntropy | Loss::BinaryCrossEntropy);
     let classes = confusion.classes().into_iter().zip(labels);

@@ -14,6 +14,8 @@ use crate::rows::source;
 
 /// A whole number with more different values is a quantity rather than a class.
 const MOST_CLASSES: usize = 20;
+/// More categories than these are learnt as vectors: their places would be most of a row.
+const MOST_PLACES: usize = 32;
 /// Steps after which a small network has learnt what it will.
 const STEPS: u64 = 3000;
 
@@ -119,11 +121,19 @@ fn head(data: &str, path: &str, target: &str, rows: u64, goal: &Summary, task: T
     let name = if name.is_empty() { "run".into() } else { name };
     // So few rows are needed to tell good from bad, and the others to learn.
     let share = if rows > 50_000 { 0.1 } else { 0.2 };
+    let scale = match task {
+        // A network starts with outputs of about 0, give or take 1.
+        Task::Number => {
+            "# Learnt as (t - mean) / deviation; predictions and errors are in its own unit.\n\
+                         target_scale = \"standardize\"\n"
+        }
+        Task::Classes(_) => "",
+    };
     let data_comment = data.replace(['\n', '\r'], " ");
     format!(
         "# {data_comment}: {} rows; {what}.\n\nname = {}\nseed = 1\n\n[data]\ntrain = {}\n\
          # Held out by a hash of the row's number, so that the same rows stay held out when others follow.\n\
-         validation = {share}\ntarget = {}\n",
+         validation = {share}\ntarget = {}\n{scale}",
         count(rows),
         quoted(&name),
         quoted(path),
@@ -139,12 +149,17 @@ fn columns<'a>(features: impl Iterator<Item = &'a (&'a Column, Summary)>, rows: 
         let (seen, why) = match summary.seen() {
             _ if matches!(column.kind, Kind::Bytes(_)) => continue,
             _ if different <= 1 && missing == 0 => ("\"ignore\"".into(), "always the same".into()),
-            Seen::Categorical { .. }
-                if different > 50 && (summary.has_many() || different as u64 * 2 > rows) =>
-            {
+            Seen::Categorical { .. } if different > 50 && !summary.repeats(rows) => {
                 ("\"ignore\"".into(), "text that hardly repeats".into())
             }
-            Seen::Categorical { most } => {
+            Seen::Categorical { .. } if different > MOST_PLACES => {
+                let more = if summary.has_many() { " or more" } else { "" };
+                (
+                    format!("{{ categorical = {{ embedding = {} }} }}", vector(different)),
+                    format!("{different}{more} different, a learnt vector for each"),
+                )
+            }
+            Seen::Categorical { most, .. } => {
                 (format!("{{ categorical = {{ most = {most} }} }}"), format!("{different} different"))
             }
             Seen::Numeric { .. } if missing > 0 => (
@@ -160,6 +175,11 @@ fn columns<'a>(features: impl Iterator<Item = &'a (&'a Column, Summary)>, rows: 
         text += &if why.is_empty() { line + "\n" } else { format!("{line}  # {why}\n") };
     }
     text
+}
+
+/// How long the vectors of so many values are: about the root of their number.
+fn vector(different: usize) -> usize {
+    different.isqrt().next_power_of_two().clamp(8, 32)
 }
 
 fn span(summary: &Summary) -> String {

@@ -1,7 +1,9 @@
 //! `lockstep predict`: what a model makes of rows, as CSV.
 
-use std::fs::File;
+use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use lockstep_core::evaluation::class_of;
 use lockstep_core::ops::loss::probabilities;
@@ -26,45 +28,53 @@ pub struct Arguments {
 /// each class if the loss gives them. DATA needs no target.
 ///
 /// # Errors
-/// Bad model or data (78), before anything is written; or the file cannot be written.
+/// Bad model or data (78), and then there is no FILE; or the file cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let trained = arguments.places.open(TargetUse::Ignored)?;
-    let lines = lines(&trained)?;
-    let out = &arguments.out;
-    if out == "-" {
-        return print::written(io::stdout().write_all(&lines));
+    let out = Path::new(&arguments.out);
+    if arguments.out == "-" {
+        return print::written(lines(&trained, BufWriter::new(io::stdout()))?);
     }
-    let written = File::create(out).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        file.write_all(&lines)?;
-        file.flush()
-    });
-    written.map_err(|error| Failure::failed(format!("{out}: cannot be written: {error}")))
+    // Under its name only once it is whole.
+    let failed = |error: io::Error| Failure::failed(format!("{}: cannot be written: {error}", out.display()));
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder);
+    let mut file = file.map_err(failed)?;
+    lines(&trained, BufWriter::new(file.as_file_mut()))?.map_err(failed)?;
+    file.persist(out).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
-fn lines(trained: &Trained) -> Result<Vec<u8>, Failure> {
+/// The inner error is the writer's.
+fn lines(trained: &Trained, out: impl Write) -> Result<io::Result<()>, Failure> {
     let file = &trained.file;
     let (loss, width) = (file.model.loss(), file.model.outputs().max(1));
     let labels = file.encoder.labels();
     let shown = labels.filter(|_| matches!(loss, Loss::CrossEntropy | Loss::BinaryCrossEntropy));
-    let mut csv = csv::Writer::from_writer(Vec::new());
+    let mut csv = csv::Writer::from_writer(out);
     let header = shown.unwrap_or_default().iter().map(|label| format!("probability_{label}"));
-    csv.write_record(std::iter::once("prediction".to_owned()).chain(header)).map_err(Failure::failed)?;
-    trained.each_piece(|workspace| {
+    let mut written = csv.write_record(std::iter::once("prediction".to_owned()).chain(header));
+    let done = trained.each_piece(|workspace| {
         let outputs = workspace.output();
         let mut shares = vec![0.0f32; outputs.len()];
         probabilities(loss, outputs, width, &mut shares);
         for (row, shares) in outputs.chunks_exact(width).zip(shares.chunks_exact(width)) {
             let prediction = match labels {
                 Some(labels) => labels.get(class_of(loss, row) as usize).cloned().unwrap_or_default(),
-                None => row.first().map(digits).unwrap_or_default(),
+                None => row.first().map(|y| digits(&file.encoder.target.of_learnt(*y))).unwrap_or_default(),
             };
             let shares = if shown.is_some() { of_classes(shares) } else { Vec::new() };
-            csv.write_record(std::iter::once(prediction).chain(shares)).map_err(Failure::failed)?;
+            if written.is_ok() {
+                written = csv.write_record(std::iter::once(prediction).chain(shares));
+            }
         }
-        Ok(())
-    })?;
-    csv.into_inner().map_err(|error| Failure::failed(error.error()))
+        // What the writer says is told below.
+        if written.is_err() { Err(Failure::failed("")) } else { Ok(()) }
+    });
+    match written {
+        Err(error) => Ok(Err(io::Error::from(error))),
+        Ok(()) => done.map(|_| csv.flush()),
+    }
 }
 
 /// Of two classes, one output is the probability of the second.

@@ -17,18 +17,18 @@ mod rerun;
 use std::path::{Path, PathBuf};
 
 use lockstep_coordinator::assemble;
-use lockstep_coordinator::rows::Rows;
+use lockstep_coordinator::datasets::Datasets;
+use lockstep_coordinator::store::read_catalog;
 use lockstep_core::model::Model;
 use lockstep_core::numerics;
 use lockstep_core::run::spec::{Numerics, Source, Validation};
 use lockstep_core::threads::Threads;
-use lockstep_data::Prepared;
 use serde_json::json;
 
 use crate::environment;
 use crate::failure::Failure;
 use crate::print;
-use finding::Finding;
+use finding::{Finding, What};
 use range::Steps;
 use record::Record;
 use rerun::{Bench, Rerun};
@@ -76,22 +76,35 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Rows and model, if they are those that the run began with.
-fn inputs(record: &mut Record, base: &Path) -> Result<Option<(Rows, Model)>, Failure> {
+fn inputs(record: &mut Record, base: &Path) -> Result<Option<(Datasets, Model)>, Failure> {
     let run = &record.run;
-    let Prepared { train, validation, encoder, .. } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
-    let rows = Rows { train, validation };
-    let found = assemble::inputs(run, &rows, &encoder).map_err(Failure::failed)?;
+    let rows =
+        lockstep_data::load(&run.data, lockstep_data::Goal::of(run), run.seed, base).map_err(Failure::bad)?;
+    let rows = Datasets::new(rows);
+    let found = assemble::inputs(run, &rows.catalog);
     let train = file(&run.data.train, base);
     let validation = match &run.data.validation {
         Validation::Source(source) => file(source, base),
         _ => train.clone(),
     };
     if !record.compare_inputs(&found, (&train, &validation)) {
+        name_change(record, base);
         return Ok(None);
     }
     let model = assemble::model(&record.run, &rows).map_err(Failure::bad)?;
     Ok(Some((rows, model)))
+}
+
+/// Says which rows have changed, if that is what differs and the run has a catalog.
+fn name_change(record: &mut Record, base: &Path) {
+    let stored = read_catalog(&record.path).ok().flatten();
+    let Record { run, findings, .. } = record;
+    let Some(finding) = findings.iter_mut().find(|finding| finding.what == What::Data) else { return };
+    match stored.map(|stored| lockstep_data::find_change(&stored, &run.data, run.seed, base)) {
+        Some(Ok(Some((file, change)))) => finding.text = format!("{file}: {change}"),
+        Some(Err(why)) => finding.text = why.to_string(),
+        _ => {}
+    }
 }
 
 fn file(source: &Source, base: &Path) -> String {
@@ -104,7 +117,7 @@ fn file(source: &Source, base: &Path) -> String {
 }
 
 /// Only a machine of the run's numerics can tell whether its digests are true.
-fn same_machine(record: &Record, rows: &Rows, model: &Model) -> Result<(), Failure> {
+fn same_machine(record: &Record, rows: &Datasets, model: &Model) -> Result<(), Failure> {
     let Some(stored) = &record.environment.fingerprint else { return Ok(()) };
     let here = numerics::fingerprint(&record.run, model, assemble::target(rows), rows.train.rows());
     let here: String = here.iter().map(|byte| format!("{byte:02x}")).collect();

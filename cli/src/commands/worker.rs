@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lockstep_data::Roots;
 use lockstep_proto::message::Outcome;
 use lockstep_worker::{Ended, Options};
 use nix::sys::signal::Signal;
@@ -19,6 +20,10 @@ pub struct Arguments {
     /// Compute threads; the result does not depend on it
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    /// A folder (or URL) that may be read: data below it are read by this worker itself, all others come
+    /// from the coordinator
+    #[arg(long, value_name = "ROOT")]
+    data: Vec<String>,
     /// A name; a new session under a name ends the old one [default: host and process]
     #[arg(long)]
     name: Option<String>,
@@ -46,6 +51,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         host,
         threads: arguments.threads.into(),
         wait: (arguments.wait > 0).then(|| Duration::from_secs(arguments.wait)),
+        roots: Roots::new(&arguments.data)
+            .map_err(|(root, error)| Failure::usage(format!("--data {root}: {error}")))?,
         keep_kernel: environment::keeps_kernel(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -10,7 +10,6 @@ use lockstep_coordinator::assemble;
 use lockstep_coordinator::machine::Save;
 use lockstep_coordinator::progress::{Evaluation, Progress};
 use lockstep_coordinator::reducer::Snapshot;
-use lockstep_coordinator::rows::Rows;
 use lockstep_coordinator::store::{Bytes, Identity, Results, RunDirectory, target_of};
 use lockstep_core::epoch::{Arrangement, Order};
 use lockstep_core::evaluation;
@@ -19,7 +18,7 @@ use lockstep_core::local::Local;
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Workspace};
 use lockstep_core::run::parse;
-use lockstep_data::{Table, TargetType, TargetsMut, load};
+use lockstep_data::{Goal, Rows, TargetType, TargetsMut, load};
 
 /// A finished run.
 pub struct Trained {
@@ -47,8 +46,10 @@ impl Trained {
     /// Trains a run file whose data lie in `base`.
     pub fn new(text: &str, sets: &[&str], base: &Path) -> Self {
         let run = parse(text, &sets.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        let data = load(&run.data, run.model.loss, run.seed, base).unwrap();
-        let model = Model::new(&run.model, &data.encoder.sample(), target_of(&data.encoder)).unwrap();
+        let data = load(&run.data, Goal::of(&run), run.seed, base).unwrap();
+        let encoder = &data.catalog.encoder;
+        let (sample, embeddings) = (encoder.sample(), encoder.embeddings());
+        let model = Model::embedding(&run.model, &sample, &embeddings, target_of(encoder)).unwrap();
         let arrangement = Arrangement::Rows(data.train.rows());
         let mut order = Order::new(run.seed, run.cluster.shards, run.train.batch_size, arrangement);
         let (plan, shards) = (order.plan(), run.cluster.shards);
@@ -75,11 +76,10 @@ impl Trained {
         }
 
         let folder = tempfile::tempdir().unwrap();
-        let train = data.train.shape();
-        let rows = Rows { train: data.train.clone(), validation: data.validation.clone() };
-        let inputs = assemble::inputs(&run, &rows, &data.encoder).unwrap();
-        let encoder = &data.encoder;
-        let identity = Identity { run: &run, encoder, model: &model, train: &train, inputs, base };
+        let catalog = &data.catalog;
+        let inputs = assemble::inputs(&run, catalog);
+        let (encoder, train) = (&catalog.encoder, &catalog.train.shape);
+        let identity = Identity { run: &run, encoder, model: &model, train, inputs, base };
         let opened = RunDirectory::create_or_resume(&folder.path().join("run"), false, identity).unwrap();
         let evaluation = Some(Evaluation { step: steps, sums });
         let progress = Progress { step: steps, samples, evaluation, ..Progress::default() };
@@ -108,8 +108,8 @@ impl Trained {
     }
 }
 
-fn gathered(table: &Table, shard: u32, rows: &[u64]) -> Microbatch<f32> {
-    let mut values = vec![0.0; rows.len() * table.width()];
+fn gathered(table: &Rows, shard: u32, rows: &[u64]) -> Microbatch<f32> {
+    let mut values = vec![0.0; rows.len() * table.shape().width().unwrap()];
     let mut labels = match table.shape().targets {
         TargetType::Values(width) => Labels::Values(vec![0.0; rows.len() * width]),
         _ => Labels::Classes(vec![0; rows.len()]),
@@ -119,7 +119,9 @@ fn gathered(table: &Table, shard: u32, rows: &[u64]) -> Microbatch<f32> {
         Labels::Values(values) => TargetsMut::Values(values),
     };
     table.gather(rows, &mut values, targets).unwrap();
-    Microbatch { shard, rows: rows.len(), values, labels }
+    let mut weights = Vec::new();
+    table.gather_weights(rows, &mut weights).unwrap();
+    Microbatch { shard, rows: rows.len(), values, labels, weights }
 }
 
 /// Runs the command; exit code, stdout, stderr.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::nonfinite::Suspicions;
 use super::{Action, Machine, Work, evaluation, step};
+use crate::notice::Notice;
 use crate::progress::{Evaluation, Record, StepRecord};
-use crate::reducer::Committed;
+use crate::reducer::{Committed, Spike};
+use lockstep_core::run::spec::LossSpike;
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
 use lockstep_proto::message::{End, Evaluated, Outcome, ToWorker};
@@ -59,8 +61,12 @@ impl Machine {
         self.actions.push_back(Action::Want(work.all().collect()));
         self.step_began = now;
         self.suspicions = Suspicions::default();
+        let nodes: Vec<Node> = work.all().collect();
         self.work = Work::Step(work);
-        for session in self.assigned.keys().copied().collect::<Vec<_>>() {
+        self.choose_audits(&nodes);
+        let mut asked = self.cover_audits(now);
+        asked.extend(self.assigned.keys().copied());
+        for session in asked {
             self.send_nodes(now, session);
         }
         // Someone who joins or is idle takes no part in the assignment, but may help at once.
@@ -72,6 +78,17 @@ impl Machine {
         let plan = self.config.plan;
         let seconds = now.saturating_sub(self.step_began).as_secs_f64();
         self.progress.commit(&committed, seconds, plan.steps_per_epoch());
+        let loss = committed.summary.mean_loss();
+        if let Some(rule) = self.config.loss_spike.filter(|_| !committed.skipped) {
+            self.progress.recent_losses.push(rule, loss);
+        }
+        if let (Some(Spike { loss, median }), Some(rule)) = (committed.spike, self.config.loss_spike) {
+            let LossSpike { factor, window } = rule;
+            let what = format!(
+                "its loss {loss} is more than {factor} times {median}, the median of the {window} steps before"
+            );
+            self.notice(Notice::Skipped { step: committed.step, what });
+        }
         let step = self.progress.step;
         let due = step.is_multiple_of(self.config.evaluate_every) || step >= self.config.total_steps;
         self.progress.evaluation_due = self.config.pieces > 0 && due;
@@ -84,7 +101,7 @@ impl Machine {
             step,
             total_steps: self.config.total_steps,
             epoch,
-            loss: committed.summary.loss / committed.summary.weight,
+            loss,
             lr: committed.lr,
             norm: committed.norm,
             rows: committed.summary.rows,

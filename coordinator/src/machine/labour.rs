@@ -172,8 +172,12 @@ impl Machine {
         let idle: Vec<Session> = idle.map(|(session, _)| session).collect();
         let open: Vec<Session> = late.iter().copied().filter(|session| self.has_open(*session)).collect();
         let touched = match &mut self.work {
-            Work::Step(work) => work.help(&late, &idle, |node: Node| 1 << node.level),
-            Work::Evaluation(work) => work.help(&late, &idle, |_| 1),
+            Work::Step(work) => {
+                let needs: BTreeMap<Node, usize> = work.all().map(|node| (node, work.needs(node))).collect();
+                let needs = |node| needs.get(&node).copied().unwrap_or(1);
+                work.help(&late, &idle, |node: Node| 1 << node.level, needs)
+            }
+            Work::Evaluation(work) => work.help(&late, &idle, |_| 1, |_| 1),
             Work::Idle | Work::Abandoned | Work::Ended => BTreeSet::new(),
         };
         if touched.is_empty() {
@@ -210,12 +214,14 @@ impl Machine {
     pub(super) fn reassign_step(&mut self, now: Duration) {
         let candidates = self.candidates(now);
         let Work::Step(work) = &mut self.work else { return };
-        let (touched, new) = work.place(&candidates);
+        let (mut touched, new) = work.place(&candidates);
+        if !new.is_empty() {
+            self.actions.push_back(Action::Want(new.clone()));
+            self.choose_audits(&new);
+        }
+        touched.extend(self.cover_audits(now));
         if touched.is_empty() {
             return;
-        }
-        if !new.is_empty() {
-            self.actions.push_back(Action::Want(new));
         }
         self.generation = self.generation.next();
         for session in touched {

@@ -27,8 +27,11 @@ impl Machine {
             self.notice(Notice::Refused { worker: hello.name, text: text.clone() });
             return self.refuse(session, Reason::Protocol, text);
         }
-        if hello.name.is_empty() || hello.name.len() > LONGEST_NAME || hello.host.len() > LONGEST_NAME {
-            let text = format!("a worker's name has 1 to {LONGEST_NAME} bytes, and its host's too");
+        let Hello { name, host, numerics, cpu, .. } = &hello;
+        if name.is_empty() || [name, host, numerics, cpu].iter().any(|text| text.len() > LONGEST_NAME) {
+            let text = format!(
+                "a worker's name has 1 to {LONGEST_NAME} bytes, and its host's, its processor's and its numerics' at most"
+            );
             return self.refuse(session, Reason::Malformed, text);
         }
         if self.members.count() >= MOST_SESSIONS {
@@ -37,11 +40,15 @@ impl Machine {
         if self.stopping {
             return self.refuse(session, Reason::Ending, "the coordinator is stopping".into());
         }
+        if let Some(wrong) = self.progress.audit.put_out.iter().find(|wrong| wrong.worker == hello.name) {
+            let text = format!("{wrong}; on another machine, start it under another --name");
+            return self.refuse(session, Reason::Corrupt, text);
+        }
         if let Some(old) = self.members.by_name(&hello.name) {
             self.lose(now, old, "a new session came under its name".into(), Some(Reason::Replaced));
         }
         self.members.join(session, now, hello);
-        let Config { run, train, validation, kernel, window, .. } = &self.config;
+        let Config { run, train, validation, kernel, window, blocks, .. } = &self.config;
         let welcome = Welcome {
             session,
             run: run.clone(),
@@ -49,6 +56,7 @@ impl Machine {
             validation: validation.clone(),
             kernel: kernel.clone(),
             window: *window,
+            blocks: *blocks,
         };
         self.send(session, ToWorker::Welcome(welcome));
     }
@@ -161,7 +169,14 @@ impl Machine {
 
     /// A session ends; its open work goes to others in the same step.
     pub(super) fn lose(&mut self, now: Duration, session: Session, why: String, tell: Option<Reason>) {
-        let Some(member) = self.members.leave(session) else { return };
+        if self.end(session, why, tell) {
+            self.go_on_without(now);
+        }
+    }
+
+    /// A session ends. Whether it took part in the work.
+    pub(super) fn end(&mut self, session: Session, why: String, tell: Option<Reason>) -> bool {
+        let Some(member) = self.members.leave(session) else { return false };
         self.assigned.remove(&session);
         self.pace.forget(session);
         if let Some(reason) = tell {
@@ -170,7 +185,7 @@ impl Machine {
             self.actions.push_back(Action::Close(session));
         }
         if !member.is_active() {
-            return;
+            return false;
         }
         self.progress.lost += 1;
         self.actions.push_back(Action::Detach(session));
@@ -184,11 +199,17 @@ impl Machine {
         let open = open.unwrap_or(Open::Nothing);
         let step = self.progress.step;
         self.notice(Notice::Lost { worker: member.hello.name, why, step, open });
+        self.suspicions.lose(session);
+        true
+    }
+
+    /// What ended sessions had open goes to others.
+    pub(super) fn go_on_without(&mut self, now: Duration) {
         match self.work {
             Work::Step(_) => {
-                self.suspicions.lose(session);
                 self.reassign_step(now);
                 self.ask_suspects(now);
+                self.settle_disputes(now);
             }
             Work::Evaluation(_) => self.reassign_evaluation(now),
             Work::Idle | Work::Abandoned | Work::Ended => {}

@@ -16,6 +16,7 @@
 //! when a node is here and when a step is committed.
 
 mod assignment;
+mod audit;
 mod balance;
 mod course;
 mod duty;
@@ -37,7 +38,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
-use lockstep_proto::message::{Reason, ToWorker};
+use lockstep_proto::message::{Outcome, Reason, ToWorker};
 use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
@@ -48,6 +49,7 @@ use pace::Pace;
 use waiting::Wait;
 
 pub use assignment::assign;
+pub use audit::audited;
 pub use members::MISSED_HEARTBEATS;
 pub use types::{Action, Config, Event, Fingerprint, Save, Watched};
 
@@ -85,6 +87,7 @@ pub struct Machine {
     /// Of the open step.
     suspicions: nonfinite::Suspicions,
     stopping: bool,
+    told_no_audit: bool,
     balance: Balance,
     pace: Pace,
     wait: Option<Wait>,
@@ -109,6 +112,7 @@ impl Machine {
             saved_at: Duration::ZERO,
             suspicions: nonfinite::Suspicions::default(),
             stopping: false,
+            told_no_audit: false,
             balance: Balance::default(),
             pace: Pace::default(),
             wait: None,
@@ -202,6 +206,7 @@ impl Machine {
             Event::Gone(session, why) => self.lose(now, session, why, None),
             Event::NodeDone(node) => {
                 if let Work::Step(work) = &mut self.work {
+                    self.progress.audit.pairs += u64::from(work.audits.contains(node) && !work.is_over(node));
                     work.finish(node);
                     for worker in self.suspicions.cleared(node) {
                         self.notice(Notice::Doubtful { worker, step: self.progress.step, node });
@@ -211,6 +216,8 @@ impl Machine {
             Event::Committed(committed) => self.committed(now, committed),
             Event::Abandoned { whole } => self.abandoned(now, whole),
             Event::NodeNotFinite(session, node) => self.not_finite(now, session, node),
+            Event::Differs(node, sessions) => self.differs(now, node, &sessions),
+            Event::Wrong(session, node) => self.wrong(now, session, node),
             Event::NotFinite { step, what } => self.give_up(step, what),
             Event::Explained(session, explained) => {
                 if self.members.heard(session, now).is_some() {
@@ -218,6 +225,7 @@ impl Machine {
                 }
             }
             Event::Saved { step, result } => self.saved(now, step, result),
+            Event::Failed(why) => self.finish(Outcome::Failed, why),
             Event::Stop { untouched } => {
                 if !self.stopping {
                     self.stopping = true;

@@ -72,6 +72,7 @@ impl Machine {
                 self.send_nodes(now, other);
             }
         }
+        self.complete_audits(now);
         self.ask_suspects(now);
     }
 

@@ -30,7 +30,7 @@ impl<K: Ord + Copy> Parts<K> {
     }
 
     /// Whoever computes a part, the owner first.
-    fn computers(&self, part: K) -> impl Iterator<Item = Session> {
+    pub(super) fn computers(&self, part: K) -> impl Iterator<Item = Session> {
         let owner = self.owners.get(&part).copied().flatten();
         owner.into_iter().chain(self.also.get(&part).into_iter().flatten().copied())
     }
@@ -93,6 +93,22 @@ impl<K: Ord + Copy> Parts<K> {
         }
     }
 
+    /// Another session computes it too.
+    pub(super) fn join(&mut self, part: K, session: Session) {
+        self.also.entry(part).or_default().insert(session);
+    }
+
+    /// Whether the session could be asked for it: it was not yet, or in vain.
+    pub(super) fn may(&self, part: K, session: Session) -> bool {
+        let tried = self.tried.get(&part).is_some_and(|tried| tried.contains(&session));
+        !tried && !self.is_asked(session, part)
+    }
+
+    /// Whether it is done, or no part.
+    pub(super) fn is_over(&self, part: K) -> bool {
+        self.done.contains(&part) || !self.owners.contains_key(&part)
+    }
+
     /// Whether it is done, or someone is at it, or it is no part.
     pub(super) fn is_computed(&self, part: K) -> bool {
         self.done.contains(&part) || self.owners.get(&part).is_none_or(Option::is_some)
@@ -115,20 +131,22 @@ impl<K: Ord + Copy> Parts<K> {
         self.owners.extend(into.iter().map(|part| (*part, None)));
     }
 
-    /// Gives each open part of which all computers are late also to the idle one that was given least.
-    /// Returns who got some.
+    /// Gives each open part of which fewer computers than it needs are not late also to the idle one that
+    /// was given least. Returns who got some.
     pub(super) fn help(
         &mut self,
         late: &BTreeSet<Session>,
         idle: &[Session],
         weight: impl Fn(K) -> u32,
+        needs: impl Fn(K) -> usize,
     ) -> BTreeSet<Session> {
         let mut given: BTreeMap<Session, u32> = idle.iter().map(|session| (*session, 0)).collect();
         let mut touched = BTreeSet::new();
         let open: Vec<K> = self.all().filter(|part| !self.done.contains(part)).collect();
         for part in open {
             let computers: Vec<Session> = self.computers(part).collect();
-            if computers.is_empty() || !computers.iter().all(|session| late.contains(session)) {
+            let in_time = computers.iter().filter(|session| !late.contains(session)).count();
+            if computers.is_empty() || in_time >= needs(part) {
                 continue;
             }
             let tried = self.tried.get(&part);
@@ -160,13 +178,13 @@ mod tests {
         let mut parts = Parts::new([(1, Some(A)), (2, Some(A)), (3, Some(B)), (4, Some(A))].into_iter());
         parts.finish(2);
         let late = BTreeSet::from([A]);
-        assert_eq!(parts.help(&late, &[], |_| 1), BTreeSet::new());
-        assert_eq!(parts.help(&late, &[B, C], |_| 1), BTreeSet::from([B, C]));
+        assert_eq!(parts.help(&late, &[], |_| 1, |_| 1), BTreeSet::new());
+        assert_eq!(parts.help(&late, &[B, C], |_| 1, |_| 1), BTreeSet::from([B, C]));
         assert_eq!((parts.of(B), parts.of(C)), (vec![1, 3], vec![4]));
         assert_eq!(parts.open_of(A), [1, 4]);
         // Only when the helper is late too, someone else helps; nobody helps himself.
-        assert_eq!(parts.help(&late, &[B, C], |_| 1), BTreeSet::new());
-        assert_eq!(parts.help(&BTreeSet::from([A, B, C]), &[C], |_| 1), BTreeSet::from([C]));
+        assert_eq!(parts.help(&late, &[B, C], |_| 1, |_| 1), BTreeSet::new());
+        assert_eq!(parts.help(&BTreeSet::from([A, B, C]), &[C], |_| 1, |_| 1), BTreeSet::from([C]));
         assert_eq!(parts.of(C), [1, 3, 4]);
         assert_eq!(parts.lose(C), [0; 0]);
         assert_eq!(parts.lose(A), [4]);

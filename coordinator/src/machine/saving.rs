@@ -46,7 +46,8 @@ impl Machine {
         }
         if due {
             (self.saving, self.saved_at) = (Some(step), now);
-            self.actions.push_back(Action::Save(Save { progress: self.progress.clone(), milestone }));
+            self.actions
+                .push_back(Action::Save(Box::new(Save { progress: self.progress.clone(), milestone })));
             return !must;
         }
         true

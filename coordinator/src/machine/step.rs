@@ -7,6 +7,7 @@ use lockstep_core::tree::{Node, Tree};
 use lockstep_proto::Session;
 
 use super::assignment::count;
+use super::audit::Audits;
 use super::parts::Parts;
 
 /// Someone who can be given nodes.
@@ -26,6 +27,7 @@ pub(super) struct Work {
     tree: Tree,
     present: Vec<bool>,
     nodes: Parts<Node>,
+    pub(super) audits: Audits,
 }
 
 impl Deref for Work {
@@ -47,7 +49,7 @@ impl Work {
         let owned =
             assigned.iter().flat_map(|(session, nodes)| nodes.iter().map(|node| (*node, Some(*session))));
         let nodes = Parts::new(owned.filter(|(node, _)| has_rows(&present, *node)));
-        Self { tree, present, nodes }
+        Self { tree, present, nodes, audits: Audits::default() }
     }
 
     /// What the session was asked for, in shard order.
@@ -90,6 +92,7 @@ impl Work {
             let halves: Vec<Node> =
                 [left, right].into_iter().filter(|half| has_rows(&self.present, *half)).collect();
             self.nodes.split(node, &halves);
+            self.audits.forget(node);
             split.retain(|other| *other != node);
             free.extend(&halves);
             split.extend(&halves);
@@ -108,6 +111,44 @@ impl Work {
             self.nodes.give(node, first.session);
         }
         (touched, split)
+    }
+
+    /// Gives each open audited node that too few compute to whoever of these would be done with it first.
+    /// Returns who got some, and the nodes for which there is nobody and one copy is enough.
+    pub(super) fn cover_audits(&mut self, candidates: &[Candidate]) -> (BTreeSet<Session>, Vec<Node>) {
+        let mut candidates = candidates.to_vec();
+        let (mut touched, mut alone) = (BTreeSet::new(), Vec::new());
+        let mut audited = self.audits.nodes();
+        audited.sort_by_key(|node| (std::cmp::Reverse(node.level), node.position));
+        for node in audited {
+            let shards = count(self.tree, &[node]);
+            while !self.is_over(node) && self.lacks(node) {
+                let Self { nodes, audits, .. } = self;
+                let others = candidates.iter_mut().filter(|one| nodes.may(node, one.session));
+                let done = |one: &&mut Candidate| {
+                    (u128::from(one.cost.max(1)) * u128::from(one.load + shards), one.session)
+                };
+                let Some(first) = others.min_by_key(done) else {
+                    alone.extend(Some(node).filter(|node| audits.give_up(*node)));
+                    break;
+                };
+                first.load += shards;
+                nodes.join(node, first.session);
+                touched.insert(first.session);
+            }
+        }
+        (touched, alone)
+    }
+
+    /// Someone computes it, and too few do. What nobody computes is given to an owner first.
+    fn lacks(&self, node: Node) -> bool {
+        let computers = self.computers(node).count();
+        computers > 0 && computers < self.needs(node)
+    }
+
+    /// How many have to compute it.
+    pub(super) fn needs(&self, node: Node) -> usize {
+        self.audits.needs(node, self.computers(node))
     }
 }
 

@@ -16,6 +16,7 @@ use lockstep_proto::message::{
     Assign, Computed, End, Evaluate, Evaluated, Hello, Outcome, Ready, Refused, Welcome,
 };
 
+mod audit;
 mod labour;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,12 +40,16 @@ fn config() -> Config {
         watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
         heartbeat: SECOND,
         min_workers: 1,
+        loss_spike: None,
+        seed: 0,
+        audit: 0.0,
         numerics: Numerics::Strict,
         kernel: "Haswell".into(),
         run: "seed = 1".into(),
         train: "{}".into(),
         validation: None,
         window: 4,
+        blocks: false,
     }
 }
 
@@ -68,7 +73,7 @@ fn name(session: Session) -> String {
 fn hello(session: Session) -> Event {
     let (name, host) = (name(session), "here".into());
     let numerics = "x86-64/Haswell/1".into();
-    Event::Hello(session, Hello { protocol: PROTOCOL, name, host, pid: 1, numerics })
+    Event::Hello(session, Hello { protocol: PROTOCOL, name, host, pid: 1, numerics, cpu: "a cpu".into() })
 }
 
 fn ready(session: Session, byte: u8) -> Event {
@@ -95,7 +100,7 @@ fn running(progress: Progress, workers: &[Session]) -> Machine {
 
 fn commit(step: u64) -> Event {
     let summary = Summary { loss: 4.0, weight: 8.0, rows: 8 };
-    Event::Committed(Committed { step, summary, lr: 0.5, norm: None, skipped: false })
+    Event::Committed(Committed { step, summary, lr: 0.5, norm: None, skipped: false, spike: None })
 }
 
 fn assign(session: Session, generation: u32, step: u64, nodes: &[(u8, u32)]) -> Action {
@@ -153,6 +158,7 @@ fn the_first_worker_begins_the_step() {
         validation: None,
         kernel: "Haswell".into(),
         window: 4,
+        blocks: false,
     };
     assert_eq!(handle(&mut machine, hello(A)), [Action::Send(A, ToWorker::Welcome(welcome))]);
     let fingerprint = Fingerprint { numerics: "x86-64/Haswell/1".into(), hash: [7; 32] };
@@ -308,7 +314,7 @@ fn a_finished_epoch_is_evaluated_in_pieces_and_saved() {
     assert_eq!(actions[0], Action::Record(Record::Evaluation { step: 2, epoch: 1, sums: sums(14) }));
     let progress = machine.progress().clone();
     assert_eq!(progress.evaluation, Some(Evaluation { step: 2, sums: sums(14) }));
-    assert_eq!(actions[1], Action::Save(Save { progress, milestone: true }));
+    assert_eq!(actions[1], Action::Save(Box::new(Save { progress, milestone: true })));
     assert_eq!(actions[2], Action::Begin(vec![true; 4]));
 }
 
@@ -328,7 +334,7 @@ fn a_stop_ends_the_step_writes_a_checkpoint_and_says_so() {
     assert_eq!(handle(&mut machine, hello(B)), refused(B, Reason::Ending, ending));
     let actions = handle(&mut machine, commit(0));
     let progress = machine.progress().clone();
-    assert_eq!(actions[1..], [Action::Save(Save { progress, milestone: false })]);
+    assert_eq!(actions[1..], [Action::Save(Box::new(Save { progress, milestone: false }))]);
     let end = End { outcome: Outcome::Stopped, text: "stopped after step 1".into() };
     assert_eq!(
         handle(&mut machine, Event::Saved { step: 1, result: Ok(()) }),
@@ -352,7 +358,7 @@ fn a_stop_while_nobody_is_here_abandons_the_step_and_writes_a_checkpoint() {
     let mut whole = gone();
     let actions = handle(&mut whole, Event::Abandoned { whole: true });
     let progress = whole.progress().clone();
-    assert_eq!(actions, [Action::Save(Save { progress, milestone: false })]);
+    assert_eq!(actions, [Action::Save(Box::new(Save { progress, milestone: false }))]);
     let text = "stopped in step 3, whose workers are gone; a resume goes on from the last checkpoint";
     assert_eq!(
         handle(&mut gone(), Event::Abandoned { whole: false }),
@@ -365,7 +371,7 @@ fn a_stop_abandons_a_step_of_which_nothing_is_applied() {
     let mut machine = running(Progress::default(), &[A]);
     let actions = handle(&mut machine, Event::Stop { untouched: true });
     let progress = machine.progress().clone();
-    let save = Action::Save(Save { progress, milestone: false });
+    let save = Action::Save(Box::new(Save { progress, milestone: false }));
     assert_eq!(actions[1..], [Action::Abandon, save]);
     assert_eq!(handle(&mut machine, Event::Abandoned { whole: true }), []);
 }
@@ -376,7 +382,7 @@ fn a_stop_during_the_last_evaluation_leaves_it_due_and_keeps_the_digest() {
     let actions = handle(&mut machine, STOP);
     let progress = machine.progress().clone();
     assert!(progress.evaluation_due);
-    assert_eq!(actions[1..], [Action::Save(Save { progress, milestone: true })]);
+    assert_eq!(actions[1..], [Action::Save(Box::new(Save { progress, milestone: true }))]);
 }
 
 #[test]
@@ -392,7 +398,7 @@ fn a_resume_at_the_end_ends() {
 fn the_last_step_is_saved_before_the_end() {
     let mut machine = machine(Progress { step: 4, ..Progress::default() });
     let progress = machine.progress().clone();
-    let save = Action::Save(Save { progress, milestone: true });
+    let save = Action::Save(Box::new(Save { progress, milestone: true }));
     assert_eq!(handle(&mut machine, Event::Start), [save]);
     let full = || Event::Saved { step: 4, result: Err("full".into()) };
     let actions = handle(&mut machine, full());

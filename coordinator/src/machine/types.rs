@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockstep_core::epoch::Plan;
 use lockstep_core::metrics::{Kind, Metric};
-use lockstep_core::run::spec::{EarlyStopping, Numerics, OnNonfinite};
+use lockstep_core::run::spec::{EarlyStopping, LossSpike, Numerics, OnNonfinite};
 use lockstep_core::tree::Node;
 use lockstep_proto::Session;
 use lockstep_proto::message::{Computed, Evaluated, Explained, Hello, Outcome, Ready, ToWorker};
@@ -32,6 +32,8 @@ pub struct Config {
     pub watched: Watched,
     /// What follows numbers that are not finite.
     pub on_nonfinite: OnNonfinite,
+    /// When a loss is too high.
+    pub loss_spike: Option<LossSpike>,
     /// Between two signs of life.
     pub heartbeat: Duration,
     /// No step begins with fewer workers; at least 1.
@@ -48,6 +50,12 @@ pub struct Config {
     pub validation: Option<String>,
     /// Chunks of a node that may be sent without a grant.
     pub window: u32,
+    /// Whether rows come in blocks.
+    pub blocks: bool,
+    /// Of the run's random streams.
+    pub seed: u64,
+    /// The share of (step, node) pairs that a second worker computes too.
+    pub audit: f64,
 }
 
 /// What evaluations decide: which checkpoint is the best, and whether the run ends early.
@@ -108,6 +116,10 @@ pub enum Event {
     NodeNotFinite(Session, Node),
     /// Where a node's numbers stopped being finite.
     Explained(Session, Explained),
+    /// What these sessions computed for this node differs.
+    Differs(Node, Vec<Session>),
+    /// What this session computed for this node is not what two others did.
+    Wrong(Session, Node),
     /// The step's numbers are not finite, whoever computes them.
     NotFinite {
         /// The step.
@@ -122,6 +134,8 @@ pub enum Event {
         /// What went wrong.
         result: Result<(), String>,
     },
+    /// Rows that the run needs cannot be had.
+    Failed(String),
     /// A signal: write a checkpoint and end.
     Stop {
         /// Nothing of the open step is applied yet, so it can be abandoned.
@@ -140,6 +154,10 @@ pub enum Action {
     Begin(Vec<bool>),
     /// Want these nodes.
     Want(Vec<Node>),
+    /// Of these nodes, two copies have to agree.
+    Audit(Vec<Node>),
+    /// Of these, one is enough after all.
+    GiveUpAudits(Vec<Node>),
     /// Close the open step and answer with [`Event::Abandoned`].
     Abandon,
     /// Commit the open step without its gradient: the weights stay.
@@ -151,7 +169,7 @@ pub enum Action {
     /// Send it the exact weights, if the wire rounds them.
     SendExact(Session),
     /// Take a snapshot and write a checkpoint.
-    Save(Save),
+    Save(Box<Save>),
     /// Store what the first worker computes.
     Remember(Fingerprint),
     /// A line of metrics.

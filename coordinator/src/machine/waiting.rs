@@ -75,7 +75,10 @@ impl Machine {
         let names: Vec<String> = names.collect();
         let what = match what {
             What::Workers => Awaited::Workers { here: self.staying(), least: self.config.min_workers },
-            What::Step => Awaited::Gradients(names),
+            What::Step => match self.undecided() {
+                Some(node) => Awaited::Opinion(node),
+                None => Awaited::Gradients(names),
+            },
             What::Evaluation => Awaited::Pieces(names),
             What::Checkpoint => Awaited::Checkpoint,
         };

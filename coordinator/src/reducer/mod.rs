@@ -15,6 +15,7 @@
 //! and change the running statistics at the root, without a mean or the optimizer.
 
 mod arithmetic;
+mod audit;
 mod subscribers;
 mod update;
 
@@ -33,6 +34,7 @@ use lockstep_proto::{Payloads, Session};
 
 use crate::ledger::{Accepted, Ledger, Refusal};
 use arithmetic::{Addend, Sum};
+use audit::{Audits, Verdict};
 use subscribers::{Due, Subscribers};
 use update::Change;
 pub use update::{Snapshot, State};
@@ -53,6 +55,10 @@ pub enum Output {
     },
     /// A chunk of this node, as this worker computed it, is not finite.
     NodeNotFinite(Session, Node),
+    /// What these sessions computed for this node differs.
+    Differs(Node, Vec<Session>),
+    /// What this session computed for this node is not what two others did.
+    Wrong(Session, Node),
     /// A sum of finite gradients or losses is not finite: nothing of the step is committed.
     NotFinite {
         /// The step.
@@ -73,14 +79,26 @@ pub struct Committed {
     pub lr: f64,
     /// Of the mean gradient before clipping, where clipping is on.
     pub norm: Option<f64>,
-    /// Its numbers were not finite, so that the weights stay; the summary is empty.
+    /// Its numbers were not finite, or its loss was too high, so that the weights stay; the summary is empty.
     pub skipped: bool,
+    /// Its loss was too high.
+    pub spike: Option<Spike>,
+}
+
+/// A loss that is too high.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spike {
+    /// The step's.
+    pub loss: f64,
+    /// Of the steps before.
+    pub median: f64,
 }
 
 /// Sums, updates and sends.
 #[derive(Debug)]
 pub struct Reducer {
     ledger: Ledger,
+    audits: Audits,
     chunks: Chunks,
     tree: Tree,
     wire: Wire,
@@ -111,6 +129,7 @@ impl Reducer {
         let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         Self {
             ledger: Ledger::new(tree, count, window),
+            audits: Audits::default(),
             waiting: chunks.iter().map(|_| Vec::new()).collect(),
             late: [(); 2].map(|()| vec![None; chunks.len()]),
             payloads: Payloads::new(4 * chunks.iter().map(|range| range.len()).max().unwrap_or(0)),
@@ -160,9 +179,35 @@ impl Reducer {
         self.ledger.assign(nodes);
     }
 
+    /// Each chunk of these nodes is here only when two workers' copies of it agree.
+    pub fn audit(&mut self, nodes: &[Node]) {
+        self.audits.add(nodes);
+    }
+
+    /// One copy of these nodes is enough after all: there is nobody for a second.
+    pub fn give_up_audits(&mut self, nodes: &[Node]) {
+        for (session, gradient) in
+            nodes.iter().flat_map(|node| self.audits.give_up(*node)).collect::<Vec<_>>()
+        {
+            // It was wanted when it came; if it is not any more, another has taken its place.
+            let _ = self.gradient(session, &gradient);
+        }
+    }
+
+    /// Whether the node's chunks wait for a second copy.
+    pub fn audits(&self, node: Node) -> bool {
+        self.audits.contains(node)
+    }
+
+    /// Copies that wait for one that agrees: each is a chunk in memory.
+    pub fn copies(&self) -> usize {
+        self.audits.kept()
+    }
+
     /// Closes the open step, and says whether anything of it was applied.
     pub fn abandon(&mut self) {
         self.ledger.close();
+        self.audits.clear();
         self.late[1].fill(None);
         self.forget_sums();
         self.outputs.push_back(Output::Abandoned { whole: self.applied.is_empty() });
@@ -186,9 +231,10 @@ impl Reducer {
         }
     }
 
-    /// A worker that is gone. Its chunks that are here stay.
+    /// A worker that is gone. Its chunks that are here stay; copies that wait for another's do not.
     pub fn detach(&mut self, session: Session) {
         self.subscribers.detach(session);
+        self.audits.lose(session);
     }
 
     /// A worker needs no W older than `step`.
@@ -229,6 +275,17 @@ impl Reducer {
             self.outputs.push_back(Output::NodeNotFinite(session, node));
             return Err(Refusal::NotFinite);
         }
+        match self.audits.compare(session, gradient) {
+            Verdict::Right(wrong) => {
+                self.outputs.extend(wrong.into_iter().map(|session| Output::Wrong(session, node)));
+            }
+            Verdict::Kept => return Ok(()),
+            Verdict::Differs(sessions) => {
+                self.outputs.push_back(Output::Differs(node, sessions));
+                return Ok(());
+            }
+            Verdict::Again => return Err(Refusal::NotWanted),
+        }
         let accepted = self.ledger.accept(step, node, chunk, summary)?;
         let Accepted { at, summary, root, node_done, granted, siblings } = accepted;
 
@@ -239,7 +296,7 @@ impl Reducer {
             let rounded = self.wire == Wire::Bf16 && merge.parent != self.tree.root();
             self.addends.push(Addend { values, rows: merge.rows, rounded });
         }
-        let weight = root.then_some(summary.weight);
+        let weight = root.then(|| summary.divisor());
         let (sum, finite) = if statistics {
             self.combine(&range, payload, gradient.summary.rows)
         } else {
@@ -311,6 +368,10 @@ impl Reducer {
         if self.state.keeps() {
             self.state.keep_mean(range, mean);
             if self.ledger.complete() {
+                let loss = summary.loss / summary.weight;
+                if let Some(median) = self.state.exceeded(loss) {
+                    return self.leave_out(Some(Spike { loss, median }));
+                }
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
                     if let Some(range) = self.chunks.range(chunk) {
@@ -322,23 +383,28 @@ impl Reducer {
             self.apply(chunk, range, &Change::Mean(mean, summary.rows));
         }
         if self.applied.len() == self.chunks.len() {
-            self.commit(false);
+            self.commit(false, None);
         }
     }
 
     /// Commits the open step without its gradient, of a run whose updates wait for the last chunk.
     pub fn skip(&mut self) {
+        self.leave_out(None);
+    }
+
+    fn leave_out(&mut self, spike: Option<Spike>) {
         if self.ledger.step().is_none() || !self.state.keeps() || !self.applied.is_empty() {
             return;
         }
         self.forget_sums();
+        self.audits.clear();
         self.summary = Summary::default();
         for chunk in (0..self.chunks.len()).rev() {
             if let Some(range) = self.chunks.range(chunk) {
                 self.apply(chunk as u32, range, &Change::Nothing);
             }
         }
-        self.commit(true);
+        self.commit(true, spike);
     }
 
     fn forget_sums(&mut self) {
@@ -369,12 +435,17 @@ impl Reducer {
         self.due = due;
     }
 
-    fn commit(&mut self, skipped: bool) {
+    fn commit(&mut self, skipped: bool, spike: Option<Spike>) {
         let step = self.step();
-        let committed =
-            Committed { step, summary: self.summary, lr: self.state.lr(), norm: self.state.norm(), skipped };
+        let Self { summary, state, .. } = self;
+        if !skipped {
+            state.took(summary.loss / summary.weight);
+        }
+        let (lr, norm) = (state.lr(), state.norm());
+        let committed = Committed { step, summary: *summary, lr, norm, skipped, spike };
         self.subscribers.commit(step, self.chunks.len());
         self.ledger.close();
+        self.audits.clear();
         self.applied.clear();
         self.late.iter_mut().for_each(|late| late.fill(None));
         self.state.advance();

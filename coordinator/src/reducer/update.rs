@@ -5,7 +5,8 @@ use std::ops::Range;
 use lockstep_core::clip;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
-use lockstep_core::run::spec::{OnNonfinite, Run, Schedule, Wire};
+use lockstep_core::run::spec::{LossSpike, OnNonfinite, Run, Schedule, Wire};
+use lockstep_core::spike::Recent;
 use lockstep_core::threads::Threads;
 use lockstep_core::{schedule, statistics, wire};
 
@@ -24,6 +25,9 @@ pub struct State {
     /// The mean gradient until its last chunk is here, of a run that needs the whole to use any of it.
     kept: Option<Vec<f32>>,
     clipping: Option<Clipping>,
+    /// When a loss is too high, and the losses before.
+    spikes: Option<LossSpike>,
+    recent: Recent,
 }
 
 #[derive(Debug)]
@@ -65,6 +69,7 @@ impl State {
     ) -> Self {
         let clipping = run.train.clip_norm.map(|most| Clipping { most, norm: 0.0 });
         let keeps = clipping.is_some() || run.train.on_nonfinite == OnNonfinite::Skip;
+        let keeps = keeps || run.train.loss_spike.is_some();
         Self {
             step,
             total_steps,
@@ -75,6 +80,26 @@ impl State {
             layout: layout.clone(),
             kept: keeps.then(|| vec![0.0; layout.len()]),
             clipping,
+            spikes: run.train.loss_spike,
+            recent: Recent::default(),
+        }
+    }
+
+    /// With the losses of the steps before.
+    #[must_use]
+    pub fn after(self, recent: Recent) -> Self {
+        Self { recent, ..self }
+    }
+
+    /// The median that a loss is too far above, if it is.
+    pub(super) fn exceeded(&self, loss: f64) -> Option<f64> {
+        self.recent.exceeded(self.spikes?, loss)
+    }
+
+    /// The step has this loss, and is not left out.
+    pub(super) fn took(&mut self, loss: f64) {
+        if let Some(rule) = self.spikes {
+            self.recent.push(rule, loss);
         }
     }
 

@@ -20,6 +20,7 @@ use super::environment::{self, Environment};
 use super::error::{Damage, StoreError};
 use super::lines::{self, EvaluationLine, Lines, SkippedLine, StepLine};
 use super::manifest::Manifest;
+use super::model_file::kind_of;
 use super::results::Results;
 use super::{files, names};
 use crate::machine::{Fingerprint, Save};
@@ -255,7 +256,7 @@ impl RunDirectory {
 
     /// What evaluations report.
     pub fn kind(&self) -> Kind {
-        if self.stored.encoder.labels().is_some() { Kind::Classes } else { Kind::Numbers }
+        kind_of(&self.stored.encoder)
     }
 }
 

@@ -17,6 +17,7 @@
 //! under a name that is read. A checkpoint that cannot be read is never removed, only renamed to
 //! `checkpoint-<step>.damaged`.
 
+mod catalog;
 mod checkpoint;
 mod digests;
 mod directory;
@@ -33,12 +34,13 @@ mod results;
 #[cfg(test)]
 mod tests;
 
+pub use catalog::read_catalog;
 pub use checkpoint::{Checkpoint, checkpoints, digest_of, open_checkpoint};
 pub use digests::{DigestLine, Recorded, read_digests};
 pub use directory::{Identity, Opened, RunDirectory, check};
 pub use environment::{Environment, read_environment};
 pub use error::{Damage, StoreError};
-pub use model_file::{ModelFile, open_best, open_model, target_of};
+pub use model_file::{ModelFile, kind_of, open_best, open_model, target_of};
 pub use results::{Bytes, Results, Trained, Workers};
 
 /// A checkpoint's four files and the run directory's others.
@@ -51,6 +53,7 @@ pub(crate) mod names {
     pub(crate) const RUN: &str = "run.toml";
     pub(crate) const STARTS: &str = "starts";
     pub(crate) const ENVIRONMENT: &str = "env.json";
+    pub(crate) const DATA: &str = "data.json";
     pub(crate) const METRICS: &str = "metrics.jsonl";
     pub(crate) const DIGESTS: &str = "digests.jsonl";
     pub(crate) const RESULTS: &str = "results.json";

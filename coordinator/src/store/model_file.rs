@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use lockstep_core::digest::Digest;
 use lockstep_core::layout::Layout;
+use lockstep_core::metrics::Kind;
 use lockstep_core::model::{Model, Target};
 use lockstep_core::run::spec::Run;
 use lockstep_core::run::{parse, to_toml};
@@ -45,6 +46,14 @@ const VERSION: &str = "lockstep.version";
 /// What the model's outputs are for rows of this encoder.
 pub fn target_of(encoder: &Encoder) -> Target {
     encoder.labels().map_or(Target::Values(1), |labels| Target::Classes(labels.len()))
+}
+
+/// What is reported of the model's predictions, in the target's own unit.
+pub fn kind_of(encoder: &Encoder) -> Kind {
+    match encoder.target {
+        lockstep_data::Target::Classes { .. } => Kind::Classes,
+        lockstep_data::Target::Values { deviation, .. } => Kind::Numbers { unit: deviation },
+    }
 }
 
 /// Reads the model of a run directory (the final one, else that of the newest valid checkpoint), of a
@@ -153,7 +162,7 @@ fn parsed(bytes: &[u8]) -> Result<ModelFile, Damage> {
         .map_err(|error| Damage::Metadata { key: ENCODER, why: error.to_string() })?;
     let step = entry(STEP, text(STEP)?)?;
     let digest = entry(DIGEST, text(DIGEST)?)?;
-    let model = Model::new(&run.model, &encoder.sample(), target_of(&encoder))?;
+    let model = Model::embedding(&run.model, &encoder.sample(), &encoder.embeddings(), target_of(&encoder))?;
     let expected =
         model.layout().tensors().iter().map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()));
     check(&contents.tensors, expected)?;

@@ -3,9 +3,10 @@
 use lockstep_core::digest::Digest;
 use lockstep_core::metrics::{Kind, Report};
 use lockstep_core::numerics;
+use lockstep_data::Skipped;
 use serde::{Deserialize, Serialize};
 
-use crate::progress::Progress;
+use crate::progress::{Audit, Progress};
 use crate::watch::Watch;
 
 /// The end of a run.
@@ -17,6 +18,9 @@ pub struct Results {
     pub steps: u64,
     /// Epochs, the last perhaps begun only.
     pub epochs: u64,
+    /// Bad rows of the data, which were left out (`data.on_bad_row`).
+    #[serde(default)]
+    pub rows_skipped: Skipped,
     /// Rows that were trained on, each as often as it was.
     pub samples: u64,
     /// From this start to the end.
@@ -49,12 +53,15 @@ pub struct Trained {
 }
 
 /// How many workers there were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workers {
     /// That took part.
     pub joined: u64,
     /// That were lost.
     pub lost: u64,
+    /// What `cluster.audit` found; absent if nothing was computed twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
 }
 
 /// Payload bytes.
@@ -67,7 +74,7 @@ pub struct Bytes {
 }
 
 impl Results {
-    /// At the end of a run.
+    /// At the end of a run, whose rows were all good.
     pub fn new(
         progress: &Progress,
         digest: Digest,
@@ -83,6 +90,7 @@ impl Results {
             digest,
             steps: step,
             epochs: progress.epoch(steps_per_epoch),
+            rows_skipped: Skipped::default(),
             samples,
             wall_seconds,
             train_seconds,
@@ -90,7 +98,11 @@ impl Results {
             train: Trained { loss: last_epoch_loss },
             validation: progress.evaluation.and_then(|evaluation| evaluation.sums.report(kind)),
             best,
-            workers: Workers { joined, lost },
+            workers: Workers {
+                joined,
+                lost,
+                audit: Some(progress.audit.clone()).filter(|audit| *audit != Audit::default()),
+            },
             bytes,
             numerics: numerics::name(),
         }

@@ -51,10 +51,20 @@ impl Fixture {
         let encoder = Encoder {
             inputs: Columns::Columns(vec![scale("a", 0.1), scale("b", -7.0)]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes".into()] },
+            weights: None,
         };
-        let model = Model::new(&run.model, &encoder.sample(), target_of(&encoder)).unwrap();
+        let model =
+            Model::embedding(&run.model, &encoder.sample(), &encoder.embeddings(), target_of(&encoder))
+                .unwrap();
         let features = FeatureType::F32;
-        let train = Shape { rows: 21, sample: vec![2], features, targets: TargetType::Classes(2) };
+        let train = Shape {
+            rows: 21,
+            sample: vec![2],
+            features,
+            targets: TargetType::Classes(2),
+            weights: false,
+            embeddings: Vec::new(),
+        };
         let rows = Digest::of(b"rows");
         Self { folder: tempfile::tempdir().unwrap(), run, encoder, model, train, rows }
     }

@@ -1,6 +1,6 @@
 //! The rows of any microbatch, by number.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::plan::Plan;
@@ -22,18 +22,14 @@ pub enum Arrangement {
     },
 }
 
-/// Rows of a block of data that is held whole by the coordinator and does not fit `in_memory`.
-const BLOCK_ROWS: u64 = 8_192;
-
 impl Arrangement {
-    /// How `rows` rows of `width` values lie for this run, whatever their format.
-    pub fn of(data: &Data, rows: u64, width: usize) -> Self {
-        let decoded = rows.saturating_mul(width as u64).saturating_mul(4);
-        if decoded <= data.in_memory {
-            return Self::Rows(rows);
-        }
-        let starts = (0..rows).step_by(BLOCK_ROWS as usize);
-        let lens = starts.map(|start| BLOCK_ROWS.min(rows - start)).collect();
+    /// Whether `rows` rows of `width` values are held whole, and shuffled whole, in this run.
+    pub fn is_whole(data: &Data, rows: u64, width: usize) -> bool {
+        rows.saturating_mul(width as u64).saturating_mul(4) <= data.in_memory
+    }
+
+    /// Of blocks of so many rows each.
+    pub fn blocks(data: &Data, lens: Vec<u64>) -> Self {
         Self::Blocks { lens, window: data.shuffle_rows.max(1) }
     }
 
@@ -121,6 +117,19 @@ impl Order {
         rows
     }
 
+    /// The blocks that hold the window after the one in which shard s ends the k-th step of an epoch: what
+    /// is worth reading ahead. None for data that is held whole.
+    pub fn upcoming(&mut self, epoch: u64, k: u64, s: u32) -> BTreeSet<u64> {
+        let Arrangement::Blocks { window, .. } = self.arrangement else { return BTreeSet::new() };
+        let (window, len) = (window.max(1), self.plan.span_len(s));
+        let end = self.plan.microbatch(k, s).end;
+        let first = end.div_ceil(window).saturating_mul(window);
+        let (epoch, first) = if first < len { (epoch, first) } else { (epoch.saturating_add(1), 0) };
+        let span = self.plan.span_start(s);
+        let places = span + first..span + first.saturating_add(window).min(len);
+        self.blocks_of(epoch, places)
+    }
+
     /// The shuffled rows of a span's window.
     fn window(&mut self, epoch: u64, s: u32, index: u64, len: u64) -> &[u64] {
         let known = self.windows.get(&s).is_some_and(|w| (w.epoch, w.index) == (epoch, index));
@@ -134,13 +143,32 @@ impl Order {
         self.windows.get(&s).map_or(&[], |window| &window.rows)
     }
 
-    /// The rows at these places of the epoch's list.
-    fn listed(&mut self, epoch: u64, places: Range<u64>) -> Vec<u64> {
+    /// The blocks at these places of the epoch's list.
+    fn blocks_of(&mut self, epoch: u64, places: Range<u64>) -> BTreeSet<u64> {
+        let Some(list) = self.known(epoch) else { return BTreeSet::new() };
+        let first = list.ends.partition_point(|end| *end <= places.start);
+        let last = list.ends.partition_point(|end| *end < places.end);
+        list.blocks
+            .get(first..=last.min(list.blocks.len().saturating_sub(1)))
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// An epoch's list, made if need be.
+    fn known(&mut self, epoch: u64) -> Option<&List> {
         if !self.lists.iter().any(|(of, _)| *of == epoch) {
             let list = self.list(epoch);
             self.lists.truncate(1);
             self.lists.push_front((epoch, list));
         }
+        self.lists.iter().find(|(of, _)| *of == epoch).map(|(_, list)| list)
+    }
+
+    /// The rows at these places of the epoch's list.
+    fn listed(&mut self, epoch: u64, places: Range<u64>) -> Vec<u64> {
+        self.known(epoch);
         let Some((_, list)) = self.lists.iter().find(|(of, _)| *of == epoch) else { return Vec::new() };
         if list.ends.is_empty() {
             let places = places.start as usize..places.end as usize;
@@ -232,6 +260,39 @@ mod tests {
             for (epoch, k, s) in jumps {
                 let alone = Order::new(7, 5, 23, arrangement.clone()).rows(epoch, k, s);
                 prop_assert_eq!(kept.rows(epoch, k, s), alone);
+            }
+        }
+
+        /// What is to be read ahead is what the next window's rows lie in.
+        #[test]
+        fn upcoming_blocks_hold_the_next_window(
+            lens in vec(0u64..40, 1..20),
+            window in 1u64..60,
+            shards in 1u32..5,
+            batch in 5u64..40,
+        ) {
+            let arrangement = Arrangement::Blocks { lens: lens.clone(), window };
+            let mut order = Order::new(7, shards, batch, arrangement);
+            let plan = order.plan();
+            let block_of = |row: u64| {
+                let mut end = 0;
+                lens.iter().position(|len| { end += len; row < end }).unwrap() as u64
+            };
+            for k in 0..plan.steps_per_epoch() {
+                for s in 0..shards {
+                    let upcoming = order.upcoming(0, k, s);
+                    let next = plan.microbatch(k, s).end.div_ceil(window) * window;
+                    let rows: Vec<u64> = if next < plan.span_len(s) {
+                        order.window(0, s, next / window, window).to_vec()
+                    } else {
+                        order.window(1, s, 0, window).to_vec()
+                    };
+                    let expected: BTreeSet<u64> = rows.into_iter().map(block_of).collect();
+                    let filled = |blocks: BTreeSet<u64>| -> BTreeSet<u64> {
+                        blocks.into_iter().filter(|block| lens[*block as usize] > 0).collect()
+                    };
+                    prop_assert_eq!(filled(upcoming), expected);
+                }
             }
         }
 

@@ -24,12 +24,26 @@ use pool::Pool;
 /// What a node sums besides its gradient.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Σ row losses.
+    /// Σ row losses, each times its row's weight.
     pub loss: f64,
     /// Σ row weights.
     pub weight: f64,
     /// Rows.
     pub rows: u64,
+}
+
+impl Summary {
+    /// What the root's sum of gradients is divided by: the weight of its rows. The mean over rows that all
+    /// weigh nothing is 0, as their sum is: such a step moves the weights by what the optimizer remembers
+    /// and by its weight decay, and is a step like any other. (0 / 0 would end the run.)
+    pub fn divisor(self) -> f64 {
+        if self.weight == 0.0 { 1.0 } else { self.weight }
+    }
+
+    /// The weighted mean of the rows' losses; 0 over rows that weigh nothing, NaN without rows.
+    pub fn mean_loss(self) -> f64 {
+        if self.rows == 0 { f64::NAN } else { self.loss / self.divisor() }
+    }
 }
 
 impl std::ops::Add for Summary {

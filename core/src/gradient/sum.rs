@@ -32,13 +32,13 @@ fn below<T>(mut node: Node, places: &[Place<T>]) -> Below<'_, T> {
     Below::Nothing
 }
 
-/// The shards' losses and rows, in tree order.
+/// The shards' losses, weights and rows, in tree order.
 pub(super) fn summaries<T: Float>(node: Node, places: &[Place<T>]) -> Summary {
     match below(node, places) {
         Below::Nothing => Summary::default(),
         Below::Shard(place) => {
-            let rows = place.workspace.rows() as u64;
-            Summary { loss: place.loss, weight: rows as f64, rows }
+            let (weight, rows) = (place.workspace.weight(), place.workspace.rows() as u64);
+            Summary { loss: place.loss, weight, rows }
         }
         Below::Both { node, left, right } => summaries(node, left) + summaries(node, right),
     }

@@ -1,8 +1,11 @@
 use super::*;
 use crate::model::{Labels, Target};
+use crate::ops::embedding::Embedding;
 use crate::random::{Purpose, stream};
 use crate::run::spec::{self, Activation, Init, Layer, Loss};
 use crate::statistics;
+
+mod weights;
 
 const SHARDS: u32 = 6;
 
@@ -61,20 +64,36 @@ fn pictures(target: usize) -> Model {
     Model::new(&spec, &[1, 3, 4], Target::Classes(target)).unwrap()
 }
 
-/// Shard s has s + 1 rows, but the third none.
+/// Columns of which two are indices.
+fn embedded() -> Model {
+    let of = |name: &str, place, values, width| Embedding { name: name.into(), place, values, width };
+    let linear = |outputs| Layer::Linear { outputs, bias: true, init: Init::Torch };
+    let layers = vec![Layer::Dropout(0.25), linear(5), Layer::Activation(Activation::Tanh), linear(4)];
+    let embeddings = [of("a", 0, 3, 4), of("b", 3, 7, 2)];
+    let spec = spec::Model { loss: Loss::CrossEntropy, layers };
+    Model::embedding(&spec, &[5], &embeddings, Target::Classes(4)).unwrap()
+}
+
+/// Shard s has s + 1 rows, but the third none; those of the last three have weights, some of 0.
 fn microbatches<T: Float>(model: &Model, classes: bool) -> Vec<Microbatch<T>> {
     let mut random = stream(5, Purpose::Fingerprint, 0, 0, 0);
     (0..SHARDS)
         .map(|shard| {
             let rows = if shard == 2 { 0 } else { shard as usize + 1 };
             let mut some = |len: usize| (0..len).map(|_| T::from_f64(random.normal())).collect::<Vec<T>>();
-            let values = some(rows * model.inputs());
+            let mut values = some(rows * model.inputs());
+            for (row, x) in values.chunks_exact_mut(model.inputs()).enumerate() {
+                let mut put = |of: &Embedding| x[of.place] = T::from_f64((row * row % of.values) as f64);
+                model.embeddings().iter().for_each(&mut put);
+            }
             let labels = if classes {
                 Labels::Classes((0..rows as u32).map(|row| (row + shard) % model.outputs() as u32).collect())
             } else {
                 Labels::Values(some(rows * model.outputs()))
             };
-            Microbatch { shard, rows, values, labels }
+            let weight = |row: usize| T::from_f64(0.75 * (row % 3) as f64);
+            let weights = if shard < 3 { Vec::new() } else { (0..rows).map(weight).collect() };
+            Microbatch { shard, rows, values, labels, weights }
         })
         .collect()
 }
@@ -105,6 +124,7 @@ fn gradients<T: Float>(
 fn any_cut_of_the_tree_gives_the_same_root() {
     any_cut(&model(Loss::CrossEntropy, Target::Classes(4)));
     any_cut(&pictures(4));
+    any_cut(&embedded());
 }
 
 fn any_cut(model: &Model) {
@@ -172,7 +192,7 @@ fn the_gradient_agrees_with_finite_differences() {
         (Loss::Huber { delta: 0.7 }, Target::Values(2)),
     ];
     let models = losses.map(|(kind, target)| (model(kind, target), matches!(target, Target::Classes(_))));
-    for (model, classes) in models.into_iter().chain([(pictures(4), true)]) {
+    for (model, classes) in models.into_iter().chain([(pictures(4), true), (embedded(), true)]) {
         let kind = model.loss();
         let mut weights: Vec<f64> = model.initial_parameters(2).into_iter().map(f64::from).collect();
         let mut engine = Engine::new(model.clone(), Threads::one());
@@ -226,6 +246,7 @@ fn statistics_are_those_of_the_whole_step() {
 fn f32_agrees_with_f64() {
     narrow_agrees_with_wide(&model(Loss::CrossEntropy, Target::Classes(4)));
     narrow_agrees_with_wide(&pictures(4));
+    narrow_agrees_with_wide(&embedded());
 }
 
 fn narrow_agrees_with_wide(model: &Model) {

@@ -44,7 +44,7 @@ impl Metric {
         match self {
             Self::Loss => true,
             Self::Accuracy => matches!(kind, Kind::Classes),
-            Self::Rmse | Self::Mae | Self::R2 => matches!(kind, Kind::Numbers),
+            Self::Rmse | Self::Mae | Self::R2 => matches!(kind, Kind::Numbers { .. }),
         }
     }
 

@@ -14,12 +14,15 @@ pub use metric::Metric;
 use serde::{Deserialize, Serialize};
 
 /// What a model predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// One of several classes.
     Classes,
     /// Numbers.
-    Numbers,
+    Numbers {
+        /// How much of the target's own unit one unit of what is learnt is: 1 if that is the target itself.
+        unit: f64,
+    },
 }
 
 /// Counts and sums over rows. A row with several outputs adds their means.
@@ -30,7 +33,7 @@ pub struct Sums {
     /// Σ of the rows' weights, 1 each unless given.
     #[serde(deserialize_with = "number_or_null")]
     pub weight: f64,
-    /// Σ weight · loss
+    /// Σ weight · loss; everything else counts rows as they are.
     #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Rows whose class was predicted.
@@ -77,11 +80,11 @@ impl Sums {
         let none = Report { loss, accuracy: None, rmse: None, mae: None, r2: None };
         Some(match kind {
             Kind::Classes => Report { accuracy: Some(self.correct as f64 / rows), ..none },
-            Kind::Numbers => {
+            Kind::Numbers { unit } => {
                 let deviation = self.target_squared - self.target * self.target / rows;
                 Report {
-                    rmse: Some((self.squared_error / rows).sqrt()),
-                    mae: Some(self.absolute_error / rows),
+                    rmse: Some((self.squared_error / rows).sqrt() * unit),
+                    mae: Some(self.absolute_error / rows * unit),
                     r2: (deviation > 0.0).then(|| 1.0 - self.squared_error / deviation),
                     ..none
                 }
@@ -138,12 +141,22 @@ mod tests {
     #[test]
     fn numbers_by_hand() {
         let sums = sums(&[(2.5, 3.0), (0.0, -0.5), (2.0, 2.0), (8.0, 7.0)]);
-        let report = sums.report(Kind::Numbers).unwrap();
+        let report = sums.report(Kind::Numbers { unit: 1.0 }).unwrap();
         assert_eq!(report.loss, 0.375);
         assert_eq!(report.mae, Some(0.5));
         assert_eq!(report.rmse, Some(0.375_f64.sqrt()));
         assert!((report.r2.unwrap() - (1.0 - 1.5 / 29.1875)).abs() < 1e-15);
         assert_eq!(report.accuracy, None);
+    }
+
+    #[test]
+    fn errors_are_in_the_targets_unit() {
+        let sums = sums(&[(2.5, 3.0), (0.0, -0.5), (2.0, 2.0), (8.0, 7.0)]);
+        let own = sums.report(Kind::Numbers { unit: 1.0 }).unwrap();
+        let scaled = sums.report(Kind::Numbers { unit: 4.0 }).unwrap();
+        assert_eq!(scaled.mae, Some(2.0));
+        assert_eq!(scaled.rmse, own.rmse.map(|rmse| 4.0 * rmse));
+        assert_eq!((scaled.loss, scaled.r2), (own.loss, own.r2));
     }
 
     #[test]
@@ -166,6 +179,6 @@ mod tests {
     #[test]
     fn what_is_undefined_is_absent() {
         assert_eq!(Sums::default().report(Kind::Classes), None);
-        assert_eq!(sums(&[(1.0, 2.0), (3.0, 2.0)]).report(Kind::Numbers).unwrap().r2, None);
+        assert_eq!(sums(&[(1.0, 2.0), (3.0, 2.0)]).report(Kind::Numbers { unit: 1.0 }).unwrap().r2, None);
     }
 }

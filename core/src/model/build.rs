@@ -10,6 +10,7 @@ use crate::layout::Layout;
 use crate::ops::activation::derivative_from_output;
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv2d::{Conv2d, Pooled};
+use crate::ops::embedding::{self, Embedding};
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
 use crate::run::spec::{self, Activation};
@@ -21,6 +22,17 @@ impl Model {
     /// `sample` is the shape of one row, such as \[64\] or \[28, 28\]; \[height, width\] is a picture of one
     /// channel.
     pub fn new(model: &spec::Model, sample: &[usize], target: Target) -> Result<Self, ShapeError> {
+        Self::embedding(model, sample, &[], target)
+    }
+
+    /// As [`Self::new`]; some of a row's values are indices, in ascending order of their places. Their
+    /// vectors stand in for them, with the row's other numbers, before the first layer.
+    pub fn embedding(
+        model: &spec::Model,
+        sample: &[usize],
+        embeddings: &[Embedding],
+        target: Target,
+    ) -> Result<Self, ShapeError> {
         if model.layers.is_empty() {
             return Err(ShapeError::NoLayers);
         }
@@ -33,6 +45,8 @@ impl Model {
             name: String::new(),
             channels: Channels::First,
         };
+        shapes::check_embeddings(embeddings, sample)?;
+        builder.embed(embeddings)?;
         builder.layers(&model.layers, "layers")?;
         builder.arrange(Channels::First);
         let Builder { layers, mut layout, tracked, shape, before, .. } = builder;
@@ -43,7 +57,14 @@ impl Model {
             layout.track(layers.len(), &path, tracked);
         }
         shapes::check_loss(model.loss, width(&shape), target, before)?;
-        Ok(Self { layers, layout, loss: model.loss, inputs: width(sample), outputs: width(&shape) })
+        Ok(Self {
+            layers,
+            embeddings: embeddings.into(),
+            layout,
+            loss: model.loss,
+            inputs: width(sample),
+            outputs: width(&shape),
+        })
     }
 }
 
@@ -71,6 +92,25 @@ struct Builder {
 }
 
 impl Builder {
+    fn embed(&mut self, embeddings: &[Embedding]) -> Result<(), ShapeError> {
+        if embeddings.is_empty() {
+            return Ok(());
+        }
+        self.name = shapes::embeddings_name(embeddings);
+        for Embedding { name, values, width, .. } in embeddings {
+            self.tensor("embeddings", &format!("{name}.weight"), &[*values, *width]);
+        }
+        if self.layout.len() > usize::MAX >> 16 {
+            return Err(ShapeError::TooLarge { layer: self.name.clone() });
+        }
+        let outputs = embedding::outputs(embeddings, width(&self.shape));
+        self.push(Operation::Embed, vec![outputs]);
+        // All of them are weights, not the first tensor alone.
+        self.layers.iter_mut().for_each(|layer| layer.weights = layer.parameters.len());
+        self.before = self.name.clone();
+        Ok(())
+    }
+
     fn layers(&mut self, layers: &[spec::Layer], path: &str) -> Result<(), ShapeError> {
         for (index, layer) in layers.iter().enumerate() {
             let path = format!("{path}.{index}");

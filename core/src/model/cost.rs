@@ -10,6 +10,13 @@ const LOSS: u64 = 16;
 const DRAW: u64 = 4;
 
 impl Model {
+    /// Values that a shard's backward pass goes over however many rows it has: the gradient of an
+    /// embedding is a whole table, most of it zeros.
+    pub fn swept_values(&self) -> u64 {
+        let embed = |layer: &&Layer| matches!(layer.operation, Operation::Embed);
+        self.layers.iter().filter(embed).map(|layer| SWEEPS * layer.parameters.len() as u64).sum()
+    }
+
     /// Values that the passes between products read or write for one row: (forward, forward and
     /// backward). A pass in cache counts once for each value that it goes over.
     pub fn passed_values(&self) -> (u64, u64) {
@@ -23,6 +30,9 @@ impl Model {
         (forward + loss, forward + loss + backward)
     }
 }
+
+/// How often a table's gradient is gone over for each shard: cleared, and added to that of the others.
+const SWEEPS: u64 = 2;
 
 impl Layer {
     /// Forward and backward; `first`: nobody needs the gradient of its input.
@@ -46,6 +56,7 @@ impl Layer {
             Operation::Dropout(_) => (DRAW * outputs, outputs),
             // Statistics, then what they normalise; in the backward pass, two sums more.
             Operation::LayerNorm(_) | Operation::BatchNorm { .. } => (2 * outputs, 4 * outputs),
+            Operation::Embed => (outputs, outputs),
             Operation::Flatten | Operation::Fork => (0, 0),
         }
     }

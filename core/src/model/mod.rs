@@ -9,10 +9,12 @@ mod weights;
 mod workspace;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::layout::Layout;
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv2d::{Conv2d, Pooled};
+use crate::ops::embedding::Embedding;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::window::Window;
 use crate::run::spec::{Activation, Init, Loss};
@@ -29,6 +31,8 @@ pub use workspace::{Batch, Labels, LinearGradient, Microbatch, Workspace};
 #[derive(Clone, Debug)]
 pub struct Model {
     layers: Vec<Layer>,
+    /// Which of a row's values are indices: the first layer gives their vectors.
+    embeddings: Arc<[Embedding]>,
     layout: Layout,
     loss: Loss,
     inputs: usize,
@@ -66,6 +70,8 @@ pub struct Cost {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
+    /// Of the model's embeddings; the first layer, if there are any.
+    Embed,
     /// W \[outputs, inputs\], and an activation whose derivative is a function of its output.
     Linear(Init, Option<Activation>),
     /// W \[outputs, channels, kernel, kernel\]
@@ -139,6 +145,11 @@ impl Model {
         self.inputs
     }
 
+    /// Which of an input row's values are indices, in ascending order.
+    pub fn embeddings(&self) -> &[Embedding] {
+        &self.embeddings
+    }
+
     /// Values in one output row.
     pub fn outputs(&self) -> usize {
         self.outputs
@@ -179,6 +190,13 @@ impl Model {
         }
         let mut tensor = 0;
         for layer in self.layers.iter().filter(|layer| !layer.parameters.is_empty()) {
+            if matches!(layer.operation, Operation::Embed) {
+                for table in &self.layout.tensors()[..self.embeddings.len()] {
+                    crate::init::embedding(seed, tensor, &mut parameters[table.range.clone()]);
+                    tensor += 1;
+                }
+                continue;
+            }
             let (weights, biases) = parameters[layer.parameters.clone()].split_at_mut(layer.weights);
             let (init, fan_in, fan_out) = match layer.operation {
                 Operation::Linear(init, _) => (init, layer.inputs, layer.outputs),

@@ -1,6 +1,7 @@
 //! Whether layers fit the rows, each other and the loss.
 
 use crate::chunks::Limits;
+use crate::ops::embedding::{Embedding, MOST_VALUES};
 use crate::run::spec::{Layer, Loss, Window};
 
 /// What a row's target is.
@@ -115,6 +116,23 @@ pub enum ShapeError {
         /// What it gives.
         shape: Vec<usize>,
     },
+    /// Indices that the rows cannot have.
+    #[error(
+        "the embedding of {name:?} has {values} vectors of {width} values at place {place} of rows of {shape:?}: \
+         expected 1 to 2^24 vectors of 1 to 65536 values, at ascending places of rows of one dimension"
+    )]
+    Embedding {
+        /// The column.
+        name: String,
+        /// Vectors.
+        values: usize,
+        /// Values of a vector.
+        width: usize,
+        /// Where in the row.
+        place: usize,
+        /// The shape of a row.
+        shape: Vec<usize>,
+    },
     /// A product or a sum of sizes that no machine can hold.
     #[error("{layer} has more parameters or values than can be counted")]
     TooLarge {
@@ -193,6 +211,38 @@ pub(super) fn output(
             shape.to_vec()
         }
     })
+}
+
+/// Indices must lie in the rows, one after the other, and tables have sizes that can be counted.
+pub(super) fn check_embeddings(embeddings: &[Embedding], sample: &[usize]) -> Result<(), ShapeError> {
+    const WIDEST: usize = 1 << 16;
+    let mut least = 0;
+    for Embedding { name, place, values, width } in embeddings {
+        let fits = (1..=MOST_VALUES).contains(values) && (1..=WIDEST).contains(width);
+        if !fits || sample.len() != 1 || !(least..sample[0]).contains(place) {
+            return Err(ShapeError::Embedding {
+                name: name.clone(),
+                values: *values,
+                width: *width,
+                place: *place,
+                shape: sample.to_vec(),
+            });
+        }
+        least = place + 1;
+    }
+    Ok(())
+}
+
+/// As errors and tables name the stage.
+pub(super) fn embeddings_name(embeddings: &[Embedding]) -> String {
+    const MOST: usize = 3;
+    let shown = embeddings.iter().take(MOST);
+    let mut shown: Vec<String> =
+        shown.map(|of| format!("{} {} x {}", of.name, of.values, of.width)).collect();
+    if embeddings.len() > MOST {
+        shown.push(format!("{} more", embeddings.len() - MOST));
+    }
+    format!("embeddings ({})", shown.join(", "))
 }
 
 /// Rows as pictures \[channels, height, width\], none of them 0; two dimensions are one channel.

@@ -104,7 +104,13 @@ fn logits_and_gradient_are_those_of_pytorch() {
     let parameters = pattern(model.layout().len(), 31);
     let labels = Labels::Classes(vec![2, 0]);
     let mut workspace = Workspace::new(&model);
-    workspace.load(&mut Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels });
+    workspace.load(&mut Microbatch {
+        shard: 0,
+        rows: 2,
+        values: pattern(96, 53),
+        labels,
+        weights: Vec::new(),
+    });
     let weights = Flat::new(&model, &parameters);
     workspace.forward(&model, &weights, None);
     close(
@@ -140,6 +146,115 @@ fn logits_and_gradient_are_those_of_pytorch() {
             -0.01596805369542709,
         ],
     );
+}
+
+/// Two columns of four are indices.
+fn embedded() -> Model {
+    let of = |name: &str, place, values, width| Embedding { name: name.into(), place, values, width };
+    let layers = vec![linear(4), RELU, linear(3)];
+    let spec = spec::Model { loss: Loss::CrossEntropy, layers };
+    let embeddings = [of("origin", 1, 4, 2), of("a \"b\"", 3, 3, 3)];
+    Model::embedding(&spec, &[4], &embeddings, Target::Classes(3)).unwrap()
+}
+
+// import torch
+// from torch import nn
+// torch.set_default_dtype(torch.float64)
+// a, b, m = nn.Embedding(4, 2), nn.Embedding(3, 3), nn.Sequential(nn.Linear(7, 4), nn.ReLU(), nn.Linear(4, 3))
+// all = nn.ModuleList([a, b, m])
+// pattern = lambda n, step: torch.arange(n).mul(step).remainder(97) / 64. - 0.75
+// nn.utils.vector_to_parameters(pattern(sum(p.numel() for p in all.parameters()), 31), all.parameters())
+// x = torch.tensor([[0.5, 2., -1., 0.], [0.25, 0., 2., 2.], [-1.5, 2., 0.75, 2.]])
+// y = m(torch.cat([x[:, :1], a(x[:, 1].long()), x[:, 2:3], b(x[:, 3].long())], 1))
+// nn.functional.cross_entropy(y, torch.tensor([2, 0, 1]), reduction="sum").backward()
+// grad = torch.cat([p.grad.flatten() for p in all.parameters()])
+// print(y.flatten().tolist(), grad[::6].tolist())
+#[test]
+fn embeddings_are_those_of_pytorch() {
+    let model = embedded();
+    let names: Vec<&str> = model.layout().tensors().iter().map(|of| of.name.as_str()).collect();
+    assert_eq!(names[..3], ["embeddings.origin.weight", "embeddings.a \"b\".weight", "layers.0.weight"]);
+    assert_eq!(model.layout().tensors()[0].shape, [4, 2]);
+    let parameters = pattern(model.layout().len(), 31);
+    let values = vec![0.5, 2.0, -1.0, 0.0, 0.25, 0.0, 2.0, 2.0, -1.5, 2.0, 0.75, 2.0];
+    let mut workspace = Workspace::new(&model);
+    let labels = Labels::Classes(vec![2, 0, 1]);
+    workspace.load(&mut Microbatch { shard: 0, rows: 3, values, labels, weights: Vec::new() });
+    let weights = Flat::new(&model, &parameters);
+    workspace.forward(&model, &weights, None);
+    close(
+        workspace.output(),
+        &[
+            0.1277618408203125,
+            0.8996009826660156,
+            -0.8769264221191406,
+            -0.14341354370117188,
+            0.5428123474121094,
+            -0.227752685546875,
+            0.1413116455078125,
+            0.9436378479003906,
+            -0.9119300842285156,
+        ],
+    );
+    workspace.loss_and_gradient(&model);
+    let mut gradient = vec![0.0; parameters.len()];
+    for layer in (0..model.layers()).rev() {
+        let sums = &mut gradient[model.parameters(layer)];
+        workspace.backward_layer(&model, layer, weights.layer(layer), sums);
+    }
+    close(
+        &gradient.into_iter().step_by(6).collect::<Vec<f64>>(),
+        &[
+            -0.7036336720589451,
+            0.0,
+            0.0,
+            0.0,
+            -0.17859880880264936,
+            0.41300974535612667,
+            0.18720308168765049,
+            0.08771179336689384,
+            0.6363424311947019,
+            0.019742590853832908,
+            -0.5372746366469419,
+        ],
+    );
+}
+
+/// From the two tables on, each tensor has a stream of its own.
+#[test]
+fn each_table_is_drawn_on_its_own() {
+    let model = embedded();
+    let parameters = model.initial_parameters(5);
+    let mut expected = vec![0.0; 8];
+    crate::init::embedding(5, 0, &mut expected);
+    assert_eq!(parameters[..8], expected);
+    expected.resize(9, 0.0);
+    crate::init::embedding(5, 1, &mut expected);
+    assert_eq!(parameters[8..17], expected);
+    expected.resize(28, 0.0);
+    crate::init::weight(Init::Torch, 5, 2, 7, 4, &mut expected);
+    assert_eq!(parameters[17..45], expected);
+}
+
+#[test]
+fn embeddings_that_do_not_fit() {
+    let spec = spec::Model { loss: Loss::CrossEntropy, layers: vec![linear(3)] };
+    let fits = |embeddings: &[(usize, usize, usize)], sample: &[usize]| {
+        let of = |&(place, values, width)| Embedding { name: "a".into(), place, values, width };
+        let embeddings: Vec<Embedding> = embeddings.iter().map(of).collect();
+        Model::embedding(&spec, sample, &embeddings, Target::Classes(3)).is_ok()
+    };
+    assert!(fits(&[(0, 1, 1), (1, 1 << 24, 1 << 16)], &[2]));
+    let bad: [&[(usize, usize, usize)]; 6] = [
+        &[(2, 1, 1)],
+        &[(1, 1, 1), (1, 1, 1)],
+        &[(1, 1, 1), (0, 1, 1)],
+        &[(0, 0, 1)],
+        &[(0, 1, 0)],
+        &[(0, usize::MAX, 1)],
+    ];
+    assert!(bad.iter().all(|embeddings| !fits(embeddings, &[2])));
+    assert!(!fits(&[(0, 1, 1)], &[2, 2]));
 }
 
 /// Between window layers, in a residual block and on features, with and without parameters.
@@ -203,7 +318,7 @@ fn batch_norm_is_that_of_pytorch() {
     parameters[..trained].copy_from_slice(&pattern(trained, 31));
     let mut workspace = Workspace::new(&model);
     let labels = Labels::Classes(vec![2, 0]);
-    let batch = Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels };
+    let batch = Microbatch { shard: 0, rows: 2, values: pattern(96, 53), labels, weights: Vec::new() };
     workspace.load(&mut batch.clone());
     workspace.forward(&model, &Flat::new(&model, &parameters), Some(Batch { seed: 0, step: 0, shard: 0 }));
     close(

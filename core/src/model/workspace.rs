@@ -4,8 +4,8 @@ use crate::Float;
 use crate::model::{Layer, Model, Operation, Weights};
 use crate::ops::conv2d::pooled;
 use crate::ops::{
-    activation, avg_pool, batch_norm, conv2d, dropout, global_avg_pool, layer_norm, linear, loss, max_pool,
-    room, transpose,
+    activation, avg_pool, batch_norm, conv2d, dropout, embedding, global_avg_pool, layer_norm, linear, loss,
+    max_pool, room, transpose,
 };
 use crate::random::{Purpose, stream};
 use crate::simd;
@@ -52,6 +52,8 @@ pub struct Microbatch<T> {
     pub values: Vec<T>,
     /// What the rows should give.
     pub labels: Labels<T>,
+    /// What each row's loss counts for; empty: 1 each.
+    pub weights: Vec<T>,
 }
 
 /// dW = dyᵀ x
@@ -87,6 +89,7 @@ pub struct Workspace<T> {
     previous: Vec<T>,
     losses: Vec<f64>,
     labels: Labels<T>,
+    weights: Vec<T>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -124,6 +127,7 @@ impl<T: Float> Workspace<T> {
             previous: Vec::new(),
             losses: Vec::new(),
             labels: Labels::Classes(Vec::new()),
+            weights: Vec::new(),
         }
     }
 
@@ -132,11 +136,20 @@ impl<T: Float> Workspace<T> {
         self.rows = microbatch.rows;
         std::mem::swap(&mut self.slots[0], &mut microbatch.values);
         std::mem::swap(&mut self.labels, &mut microbatch.labels);
+        std::mem::swap(&mut self.weights, &mut microbatch.weights);
     }
 
     /// Rows in the microbatch at hand.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Σ of the rows' weights, in row order.
+    pub fn weight(&self) -> f64 {
+        match self.weights.as_slice() {
+            [] => self.rows as f64,
+            weights => weights.iter().map(|weight| weight.to_f64()).sum(),
+        }
     }
 
     /// The last layer's output, \[rows, outputs\], after [`Self::forward`].
@@ -186,6 +199,9 @@ impl<T: Float> Workspace<T> {
         let kept = &mut self.kept[index];
         let (weight, bias) = layer.split(weights.layer(index));
         match layer.operation {
+            Operation::Embed => {
+                embedding::forward(&model.embeddings, weight, &before[from], target, layer.inputs);
+            }
             Operation::Linear(_, activation) => {
                 linear::forward(weight, &before[from], target, self.rows, layer.inputs, layer.outputs);
                 linear::finish(bias, activation, target);
@@ -248,30 +264,33 @@ impl<T: Float> Workspace<T> {
         }
     }
 
-    /// The rows' losses, and dL/d(output) for the backward pass. Returns Σ row losses, in row order.
+    /// The rows' losses, each times its weight, and dL/d(output) for the backward pass. Returns Σ row
+    /// losses, in row order.
     pub fn loss_and_gradient(&mut self, model: &Model) -> f64 {
         self.losses.resize(self.rows, 0.0);
         let gradient = room(&mut self.gradient, self.rows * model.outputs);
         let last = self.slots.len() - 1;
         let targets = self.labels.as_targets();
+        let weights = (!self.weights.is_empty()).then_some(self.weights.as_slice());
         loss::forward_backward(
             model.loss,
             &self.slots[last],
             targets,
             model.outputs,
-            None,
+            weights,
             &mut self.losses,
             gradient,
         );
         self.losses.iter().sum()
     }
 
-    /// The rows' losses alone, for an evaluation.
+    /// The rows' losses alone, each times its weight, for an evaluation.
     pub fn losses(&mut self, model: &Model) -> &[f64] {
         self.losses.resize(self.rows, 0.0);
         let last = self.slots.len() - 1;
         let targets = self.labels.as_targets();
-        loss::forward(model.loss, &self.slots[last], targets, model.outputs, None, &mut self.losses);
+        let weights = (!self.weights.is_empty()).then_some(self.weights.as_slice());
+        loss::forward(model.loss, &self.slots[last], targets, model.outputs, weights, &mut self.losses);
         &self.losses
     }
 
@@ -328,6 +347,10 @@ impl<T: Float> Workspace<T> {
         let previous = room(&mut self.previous, rows * inputs);
         // Whether dL/d(input) is in `previous`, not in the place of dL/d(output).
         let moved = match layer.operation {
+            Operation::Embed => {
+                embedding::backward(&model.embeddings, gradient, input, weight_sums, inputs);
+                false
+            }
             Operation::Linear(_, activation) => {
                 if !without {
                     linear::backward_finish(activation, output, gradient, bias_sums);

@@ -3,7 +3,7 @@
 use crate::Float;
 
 /// Values in about ±`size` with no pattern, never within 0.01 of zero, where some functions have a kink.
-pub(super) fn values<T: Float>(len: usize, seed: u64, size: f64) -> Vec<T> {
+pub(crate) fn values<T: Float>(len: usize, seed: u64, size: f64) -> Vec<T> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let next = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -15,13 +15,13 @@ pub(super) fn values<T: Float>(len: usize, seed: u64, size: f64) -> Vec<T> {
 }
 
 /// f32 as f64.
-pub(super) fn widened<T: Float>(values: &[T]) -> Vec<f64> {
+pub(crate) fn widened<T: Float>(values: &[T]) -> Vec<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
 /// Asserts |a - b| ≤ tolerance · max(1, |b|), NaN being equal to NaN.
 #[track_caller]
-pub(super) fn close(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
+pub(crate) fn close(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len(), "{what}: lengths");
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         let same = a.is_nan() && b.is_nan() || a == b || (a - b).abs() <= tolerance * b.abs().max(1.0);
@@ -31,7 +31,7 @@ pub(super) fn close(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
 
 /// Asserts that `gradient` is that of `f` at `x`, by central differences, to a relative 1e-6.
 #[track_caller]
-pub(super) fn differences(what: &str, x: &[f64], gradient: &[f64], mut f: impl FnMut(&[f64]) -> f64) {
+pub(crate) fn differences(what: &str, x: &[f64], gradient: &[f64], mut f: impl FnMut(&[f64]) -> f64) {
     let mut moved = x.to_vec();
     let mut numeric = Vec::new();
     for i in 0..x.len() {

@@ -8,6 +8,7 @@ pub mod avg_pool;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod dropout;
+pub mod embedding;
 pub mod global_avg_pool;
 mod lanes;
 pub mod layer_norm;
@@ -18,7 +19,7 @@ pub mod transpose;
 pub mod window;
 
 #[cfg(test)]
-mod check;
+pub(crate) mod check;
 
 /// So many values of a vector that only grows: what lies there is of no meaning, and whoever asks for the
 /// room overwrites it.

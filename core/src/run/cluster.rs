@@ -19,7 +19,7 @@ pub const fn default_kernel() -> &'static str {
 }
 
 pub(super) fn read(root: &Section) -> Result<Cluster, Problem> {
-    let keys = ["shards", "wire", "kernel", "numerics", "heartbeat_ms", "min_workers"];
+    let keys = ["shards", "wire", "kernel", "numerics", "heartbeat_ms", "min_workers", "audit"];
     let section = root.section("cluster", &keys)?;
     let shards = section.whole("shards", 8, 1, u64::from(MOST_SHARDS))?;
     let kernel = match section.get("kernel") {
@@ -40,8 +40,11 @@ pub(super) fn read(root: &Section) -> Result<Cluster, Problem> {
         numerics: section.get("numerics").map_or(Ok(Numerics::Strict), |field| field.choice(&NUMERICS))?,
         heartbeat_ms: section.whole("heartbeat_ms", 1000, 10, 3_600_000)?,
         min_workers: u32::try_from(section.whole("min_workers", 1, 1, MOST_WORKERS)?).unwrap_or(1),
+        audit: section.real("audit", 0.0, SHARE, |share| (0.0..=1.0).contains(&share))?,
     })
 }
+
+const SHARE: &str = "a share, from 0 to 1";
 
 /// The most that a run may wait for.
 const MOST_WORKERS: u64 = 4096;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::data::Taken;
 use super::field::{Field, Section};
 use super::problem::Problem;
 use super::spec::{Column, Fill, Part, Scale};
@@ -19,16 +20,14 @@ pub(super) const PARTS: [(&str, Part); 4] =
 
 const KINDS: [&str; 5] = ["numeric", "categorical", "boolean", "date_time", "ignore"];
 
-pub(super) fn read(field: &Field, target: Option<&str>) -> Result<BTreeMap<String, Column>, Problem> {
+pub(super) fn read(field: &Field, taken: Taken<'_>) -> Result<BTreeMap<String, Column>, Problem> {
     let Value::Table(keys) = &field.typed.value else {
         return Err(field.unexpected("a table of columns, such as { age = \"numeric\" }"));
     };
     let mut columns = BTreeMap::new();
     for (name, typed) in keys {
         let field = Field { key: format!("{}.{name}", field.key), typed: typed.clone() };
-        if Some(name.as_str()) == target {
-            return Err(field.unexpected("a column other than the target"));
-        }
+        taken.check(&field, name)?;
         columns.insert(name.clone(), column(&field)?);
     }
     Ok(columns)
@@ -40,8 +39,10 @@ fn column(field: &Field) -> Result<Column, Problem> {
     Ok(match name.as_str() {
         "numeric" => numeric(field, body)?,
         "categorical" => {
-            let section = Section::body(field, body, &["most"])?;
-            Column::Categorical { most: section.whole("most", 100, 1, 100_000)? }
+            let section = Section::body(field, body, &["most", "embedding"])?;
+            let embedding = section.get("embedding").map(|field| field.whole(1, 4096)).transpose()?;
+            let (most, limit) = if embedding.is_some() { (100_000, 10_000_000) } else { (100, 100_000) };
+            Column::Categorical { most: section.whole("most", most, 1, limit)?, embedding }
         }
         "boolean" => {
             Section::body(field, body, &[])?;
@@ -119,6 +120,7 @@ mod tests {
             "data.columns.f={ date_time = { parts = [\"day\", \"week\"], format = \"%d.%m.%Y\" } }",
             "data.columns.g=boolean",
             "data.columns.h=ignore",
+            "data.columns.i={ categorical = { embedding = 16 } }",
             "data.missing_values=[\"?\"]",
             "data.format=tsv",
             "data.header=false",
@@ -130,7 +132,7 @@ mod tests {
             ("a", numeric(Scale::Standardize, Fill::Mean, false)),
             ("b", numeric(Scale::Log, Fill::Mean, false)),
             ("c", numeric(Scale::None, Fill::Constant(0.0), true)),
-            ("d", Column::Categorical { most: 7 }),
+            ("d", Column::Categorical { most: 7, embedding: None }),
             ("e", Column::DateTime { parts: None, format: None }),
             (
                 "f",
@@ -141,11 +143,15 @@ mod tests {
             ),
             ("g", Column::Boolean),
             ("h", Column::Ignore),
+            ("i", Column::Categorical { most: 100_000, embedding: Some(16) }),
         ];
         assert!(run.data.columns.iter().map(|(name, is)| (name.as_str(), is.clone())).eq(expected));
         let reading = Reading { format: Some(Format::Tsv), header: false, missing_values: vec!["?".into()] };
         assert_eq!((&run.data.reading, run.data.on_bad_row), (&reading, OnBadRow::Skip));
         assert_eq!(parse(&to_toml(&run), &[]).unwrap(), run);
+        let weighted = with(&["data.weight=w"]).unwrap();
+        assert_eq!(weighted.data.weight.as_deref(), Some("w"));
+        assert!(to_toml(&weighted).contains("\nweight = \"w\"\n"));
         let error = |text: &str| with(&[text]).unwrap_err().to_string();
         assert_eq!(
             error("data.columns.a=numerical"),
@@ -162,6 +168,10 @@ mod tests {
         assert_eq!(
             error("data.columns.a={ date_time = { parts = [\"day\", \"day\"] } }"),
             "--set data.columns.a.date_time.parts: found a list of 2, expected at least one part, each once"
+        );
+        assert_eq!(
+            error("data.columns.a={ categorical = { embedding = 0 } }"),
+            "--set data.columns.a.categorical.embedding: found 0, expected a whole number from 1 to 4096"
         );
         assert_eq!(
             error("data.columns=3"),

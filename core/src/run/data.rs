@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::columns;
 use super::field::{Field, Section};
 use super::problem::Problem;
-use super::spec::{Data, Format, OnBadRow, Reading, Source, Validation};
+use super::spec::{Data, Format, Loss, OnBadRow, Reading, Source, TargetScale, Validation};
 use super::typed::Value;
 
 pub(super) const FORMATS: [(&str, Format); 8] = [
@@ -21,10 +21,15 @@ pub(super) const FORMATS: [(&str, Format); 8] = [
 
 pub(super) const ON_BAD_ROW: [(&str, OnBadRow); 2] = [("stop", OnBadRow::Stop), ("skip", OnBadRow::Skip)];
 
-const KEYS: [&str; 11] = [
+pub(super) const TARGET_SCALES: [(&str, TargetScale); 2] =
+    [("none", TargetScale::None), ("standardize", TargetScale::Standardize)];
+
+const KEYS: [&str; 13] = [
     "train",
     "validation",
     "target",
+    "target_scale",
+    "weight",
     "features",
     "columns",
     "format",
@@ -38,18 +43,20 @@ const KEYS: [&str; 11] = [
 const SOURCE: &str = "a file such as \"train.csv\", or { images = \"…\", labels = \"…\" }";
 const VALIDATION: &str = "a share of the training rows between 0 and 1, a file such as \"test.csv\", or { images = \"…\", labels = \"…\" }";
 
-pub(super) fn read(root: &Section) -> Result<Data, Problem> {
+pub(super) fn read(root: &Section, loss: Loss) -> Result<Data, Problem> {
     let section = root.section("data", &KEYS)?;
     let train = source(&section.need("train", SOURCE)?, SOURCE)?;
     let target = section.get("target").map(|field| column(&field)).transpose()?;
-    let features = section.get("features").map(|field| features(&field, target.as_deref())).transpose()?;
+    let weight = section.get("weight").map(|field| weight(&field, target.as_deref())).transpose()?;
+    let taken = Taken { target: target.as_deref(), weight: weight.as_deref() };
+    let features = section.get("features").map(|field| features(&field, taken)).transpose()?;
     match train {
         Source::File(_) if target.is_none() => {
             section.need("target", "the column to predict, such as \"label\"")?;
         }
         // An IDX pair says itself what is predicted from what.
         Source::Idx { .. } => {
-            let columns = ["target", "features", "columns"];
+            let columns = ["target", "weight", "features", "columns"];
             if let Some(field) = columns.iter().find_map(|key| section.get(key)) {
                 return Err(field.unexpected("nothing: images and labels have no columns"));
             }
@@ -67,8 +74,12 @@ pub(super) fn read(root: &Section) -> Result<Data, Problem> {
         train,
         validation: section.get("validation").map_or(Ok(Validation::None), |field| validation(&field))?,
         columns: (section.get("columns"))
-            .map_or(Ok(Default::default()), |field| columns::read(&field, target.as_deref()))?,
-        target,
+            .map_or(Ok(Default::default()), |field| columns::read(&field, taken))?,
+        target: target.clone(),
+        target_scale: section
+            .get("target_scale")
+            .map_or(Ok(TargetScale::None), |field| target_scale(&field, loss))?,
+        weight: weight.clone(),
         features,
         reading,
         on_bad_row: section
@@ -116,7 +127,40 @@ fn texts(field: &Field) -> Result<Vec<String>, Problem> {
     field.list(EXPECTED)?.iter().map(|item| item.text(EXPECTED).map(Into::into)).collect()
 }
 
-fn features(field: &Field, target: Option<&str>) -> Result<Vec<String>, Problem> {
+fn target_scale(field: &Field, loss: Loss) -> Result<TargetScale, Problem> {
+    match field.choice(&TARGET_SCALES)? {
+        TargetScale::Standardize if loss.takes_classes() => {
+            Err(field.unexpected(format!("\"none\": {} learns a class, which has no scale", loss.name())))
+        }
+        scale => Ok(scale),
+    }
+}
+
+fn weight(field: &Field, target: Option<&str>) -> Result<String, Problem> {
+    let name = column(field)?;
+    Taken { target, weight: None }.check(field, &name)?;
+    Ok(name)
+}
+
+/// Columns that are no features.
+#[derive(Clone, Copy)]
+pub(super) struct Taken<'a> {
+    target: Option<&'a str>,
+    weight: Option<&'a str>,
+}
+
+impl Taken<'_> {
+    /// A feature is neither.
+    pub(super) fn check(self, field: &Field, name: &str) -> Result<(), Problem> {
+        match Some(name) {
+            name if name == self.target => Err(field.unexpected("a column other than the target")),
+            name if name == self.weight => Err(field.unexpected("a column other than the weight")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn features(field: &Field, taken: Taken<'_>) -> Result<Vec<String>, Problem> {
     let items = field.list("a list of columns, such as [\"age\", \"height\"]")?;
     if items.is_empty() {
         return Err(field.unexpected("at least one column"));
@@ -124,9 +168,7 @@ fn features(field: &Field, target: Option<&str>) -> Result<Vec<String>, Problem>
     let mut seen = BTreeSet::new();
     for item in &items {
         let name = column(item)?;
-        if Some(name.as_str()) == target {
-            return Err(item.unexpected("a column other than the target"));
-        }
+        taken.check(item, &name)?;
         if !seen.insert(name) {
             return Err(item.unexpected("each column once"));
         }

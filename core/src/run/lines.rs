@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::cluster::{NUMERICS, WIRES};
 use super::columns::{PARTS, SCALES};
-use super::data::{FORMATS, ON_BAD_ROW};
+use super::data::{FORMATS, ON_BAD_ROW, TARGET_SCALES};
 use super::model::INITS;
 use super::spec::{
-    Activation, Adam, Column, Data, EarlyStopping, Fill, Layer, Loss, Optimizer, Run, Schedule, Shape,
-    Source, Train, Validation, Window,
+    Activation, Adam, ClassWeights, Column, Data, EarlyStopping, Fill, Layer, Loss, LossSpike, Optimizer,
+    Run, Schedule, Shape, Source, Train, Validation, Window,
 };
 use super::train::ON_NONFINITE;
 
@@ -56,7 +56,7 @@ pub fn meaning(run: &Run) -> String {
 }
 
 /// The values that differ and that a resume may not change: key, old and new value. It may change
-/// the name, paths, `checkpoint.*`, `cluster.heartbeat_ms` and `cluster.min_workers`.
+/// the name, paths, `checkpoint.*`, `cluster.heartbeat_ms`, `cluster.min_workers` and `cluster.audit`.
 pub fn differences(old: &Run, new: &Run) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for ((section, old), (_, new)) in sections(old).into_iter().zip(sections(new)) {
@@ -98,6 +98,7 @@ fn sections(run: &Run) -> Vec<(&'static str, Vec<Line>)> {
                 fixed("numerics", quoted(word(&NUMERICS, cluster.numerics))),
                 free("heartbeat_ms", cluster.heartbeat_ms.to_string()),
                 free("min_workers", cluster.min_workers.to_string()),
+                free("audit", number(cluster.audit)),
             ],
         ),
         (
@@ -130,6 +131,8 @@ fn data(data: &Data) -> Vec<Line> {
             Validation::Source(paths) => free("validation", source(paths)),
         },
         or_unset("target", data.target.as_deref().map(quoted), "images have their labels beside them"),
+        fixed("target_scale", quoted(word(&TARGET_SCALES, data.target_scale))),
+        or_unset("weight", data.weight.as_deref().map(quoted), "every row weighs 1"),
         or_unset("features", features, "every column but the target"),
         or_unset("columns", columns, "what each column is follows from its values"),
         or_unset("format", reading.format.map(|format| quoted(word(&FORMATS, format))), "by extension"),
@@ -154,7 +157,10 @@ fn column(column: &Column) -> String {
             let scale = quoted(word(&SCALES, *scale));
             format!("{{ numeric = {{ scale = {scale}, missing = {missing}, indicator = {indicator} }} }}")
         }
-        Column::Categorical { most } => format!("{{ categorical = {{ most = {most} }} }}"),
+        Column::Categorical { most, embedding } => {
+            let embedding = embedding.map(|width| format!(", embedding = {width}")).unwrap_or_default();
+            format!("{{ categorical = {{ most = {most}{embedding} }} }}")
+        }
         Column::Boolean => quoted("boolean"),
         Column::DateTime { parts, format } => {
             let words = |part| word(&PARTS, part).to_owned();
@@ -177,13 +183,32 @@ fn train(train: &Train) -> Vec<Line> {
         or_unset("clip_norm", train.clip_norm.map(number), "gradients are not clipped"),
         or_unset("evaluate_every", train.evaluate_every.map(|n| n.to_string()), "at the end of every epoch"),
         or_unset("early_stopping", train.early_stopping.map(early_stopping), "all epochs are trained"),
+        or_unset("class_weights", train.class_weights.as_ref().map(class_weights), "every class weighs 1"),
         fixed("on_nonfinite", quoted(word(&ON_NONFINITE, train.on_nonfinite))),
+        or_unset("loss_spike", train.loss_spike.map(loss_spike), "no loss is too high"),
     ]
+}
+
+fn class_weights(weights: &ClassWeights) -> String {
+    match weights {
+        ClassWeights::Balanced => quoted("balanced"),
+        ClassWeights::Of(weights) => {
+            let weights: Vec<String> = weights
+                .iter()
+                .map(|(label, weight)| format!("{} = {}", key(label), number(*weight)))
+                .collect();
+            format!("{{ {} }}", weights.join(", "))
+        }
+    }
 }
 
 fn early_stopping(EarlyStopping { patience, metric, min_delta }: EarlyStopping) -> String {
     let (metric, min_delta) = (quoted(metric.name()), number(min_delta));
     format!("{{ patience = {patience}, metric = {metric}, min_delta = {min_delta} }}")
+}
+
+fn loss_spike(LossSpike { factor, window }: LossSpike) -> String {
+    format!("{{ factor = {}, window = {window} }}", number(factor))
 }
 
 fn source(source: &Source) -> String {

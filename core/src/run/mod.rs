@@ -43,14 +43,15 @@ pub fn parse(text: &str, overrides: &[String]) -> Result<Run, Problem> {
     let root = Field { key: String::new(), typed };
     let root = Section::new(&root, &["name", "seed", "data", "model", "train", "cluster", "checkpoint"])?;
     let cluster = cluster::read(&root)?;
-    let data = data::read(&root)?;
+    let model = model::read(&root)?;
+    let data = data::read(&root, model.loss)?;
     let validates = data.validation != spec::Validation::None;
     Ok(Run {
         name: root.get("name").map_or(Ok("run".into()), |field| name(&field))?,
         seed: root.whole("seed", 0, 0, u64::MAX)?,
         data,
-        model: model::read(&root)?,
-        train: train::read(&root, cluster.shards, validates)?,
+        train: train::read(&root, cluster.shards, validates, model.loss)?,
+        model,
         cluster,
         checkpoint: checkpoint::read(&root, validates)?,
     })

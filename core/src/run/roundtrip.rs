@@ -107,7 +107,8 @@ fn columns() -> impl Strategy<Value = Column> {
     prop_oneof![
         Just(Column::Ignore),
         Just(Column::Boolean),
-        (1u64..1000).prop_map(|most| Column::Categorical { most }),
+        (1u64..1000, proptest::option::of(1u64..=4096))
+            .prop_map(|(most, embedding)| Column::Categorical { most, embedding }),
         (scale, fill, any::<bool>()).prop_map(|(scale, missing, indicator)| Column::Numeric {
             scale,
             missing,
@@ -144,6 +145,8 @@ fn datas() -> impl Strategy<Value = Data> {
                 train,
                 validation,
                 target: table.then(|| "the\ttarget\"".into()),
+                target_scale: TargetScale::None,
+                weight: (table && reading.header).then(|| "the weight".into()),
                 features: features.filter(|_| table).map(|set| set.into_iter().collect()),
                 columns: if table { columns } else { Default::default() },
                 on_bad_row: if reading.header { OnBadRow::Stop } else { OnBadRow::Skip },
@@ -155,6 +158,11 @@ fn datas() -> impl Strategy<Value = Data> {
     )
 }
 
+fn class_weights() -> impl Strategy<Value = Option<ClassWeights>> {
+    let of = proptest::collection::btree_map(any::<String>(), 0.0..1e6, 1..4);
+    proptest::option::of(prop_oneof![Just(ClassWeights::Balanced), of.prop_map(ClassWeights::Of)])
+}
+
 fn runs() -> impl Strategy<Value = Run> {
     let train = (
         1u64..,
@@ -164,10 +172,21 @@ fn runs() -> impl Strategy<Value = Run> {
         proptest::option::of(1e-9..1e9),
         proptest::option::of(1u64..),
         proptest::option::of((1u64.., metrics(), 0.0..9.0)),
-        any::<bool>(),
+        (any::<bool>(), class_weights()),
+        proptest::option::of((1.001..99.0, 1u64..10_001)),
     )
         .prop_map(
-            |(epochs, batch_size, optimizer, schedule, clip_norm, evaluate_every, early_stopping, skip)| {
+            |(
+                epochs,
+                batch_size,
+                optimizer,
+                schedule,
+                clip_norm,
+                evaluate_every,
+                early_stopping,
+                (skip, class_weights),
+                spike,
+            )| {
                 let early_stopping = early_stopping.map(|(patience, metric, min_delta)| EarlyStopping {
                     patience,
                     metric,
@@ -182,20 +201,22 @@ fn runs() -> impl Strategy<Value = Run> {
                     clip_norm,
                     evaluate_every,
                     early_stopping,
+                    class_weights,
                     on_nonfinite,
+                    loss_spike: spike.map(|(factor, window)| LossSpike { factor, window }),
                 }
             },
         );
-    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000, 1u32..4097).prop_map(
-        |(shards, a, b, heartbeat_ms, min_workers)| Cluster {
+    let cluster = (1u32..4097, any::<bool>(), any::<bool>(), 10u64..3_600_000, 1u32..4097, 0.0..=1.0)
+        .prop_map(|(shards, a, b, heartbeat_ms, min_workers, audit)| Cluster {
             shards,
             wire: if a { Wire::F32 } else { Wire::Bf16 },
             kernel: if b { "Haswell".into() } else { "Zen".into() },
             numerics: if b { Numerics::Strict } else { Numerics::Relaxed },
             heartbeat_ms,
             min_workers,
-        },
-    );
+            audit,
+        });
     let model = (losses(), proptest::collection::vec(layers(), 1..6))
         .prop_map(|(loss, layers)| Model { loss, layers });
     let (seconds, best) = (proptest::option::of(1u64..), proptest::option::of(metrics()));
@@ -204,7 +225,11 @@ fn runs() -> impl Strategy<Value = Run> {
             Checkpoint { every_steps, every_seconds, keep, best }
         });
     ("[a-zA-Z0-9_-][a-zA-Z0-9_.-]{0,99}", any::<u64>(), datas(), model, train, cluster, checkpoint).prop_map(
-        |(name, seed, data, model, mut train, cluster, mut checkpoint)| {
+        |(name, seed, mut data, model, mut train, cluster, mut checkpoint)| {
+            if !model.loss.takes_classes() {
+                data.target_scale = TargetScale::Standardize;
+                train.class_weights = None;
+            }
             if data.validation == Validation::None {
                 (train.early_stopping, checkpoint.best) = (None, None);
             }

@@ -33,6 +33,8 @@ fn defaults() {
             train: Source::File("a.csv".into()),
             validation: Validation::None,
             target: Some("label".into()),
+            target_scale: TargetScale::None,
+            weight: None,
             features: None,
             columns: Default::default(),
             reading: Reading { format: None, header: true, missing_values: vec![String::new()] },
@@ -52,7 +54,9 @@ fn defaults() {
             clip_norm: None,
             evaluate_every: None,
             early_stopping: None,
+            class_weights: None,
             on_nonfinite: OnNonfinite::Stop,
+            loss_spike: None,
         },
         cluster: Cluster {
             shards: 8,
@@ -61,6 +65,7 @@ fn defaults() {
             numerics: Numerics::Strict,
             heartbeat_ms: 1000,
             min_workers: 1,
+            audit: 0.0,
         },
         checkpoint: Checkpoint { every_steps: 200, every_seconds: None, keep: 3, best: None },
     };
@@ -150,6 +155,8 @@ seed = 0
 train = "a.csv"
 # validation is not set: there are no validation rows
 target = "label"
+target_scale = "none"
+# weight is not set: every row weighs 1
 # features is not set: every column but the target
 # columns is not set: what each column is follows from its values
 # format is not set: by extension
@@ -173,7 +180,9 @@ schedule = { constant = { warmup_steps = 0 } }
 # clip_norm is not set: gradients are not clipped
 # evaluate_every is not set: at the end of every epoch
 # early_stopping is not set: all epochs are trained
+# class_weights is not set: every class weighs 1
 on_nonfinite = "stop"
+# loss_spike is not set: no loss is too high
 
 [cluster]
 shards = 8
@@ -182,6 +191,7 @@ kernel = "KERNEL"
 numerics = "strict"
 heartbeat_ms = 1000
 min_workers = 1
+audit = 0.0
 
 [checkpoint]
 every_steps = 200
@@ -318,7 +328,7 @@ fn values_that_are_wrong() {
     assert_eq!(added("cluster = 3"), "line 7, model.cluster: unknown key; expected one of loss, layers");
     assert_eq!(
         problem(&format!("cluster = 3\n{LEAST}")),
-        "line 1, cluster: found 3, expected a table of shards, wire, kernel, numerics, heartbeat_ms, min_workers"
+        "line 1, cluster: found 3, expected a table of shards, wire, kernel, numerics, heartbeat_ms, min_workers, audit"
     );
 }
 
@@ -401,7 +411,7 @@ fn data_that_is_wrong() {
 #[test]
 fn what_a_resume_may_not_change() {
     let old = least();
-    let cluster = ["cluster.heartbeat_ms=99", "cluster.min_workers=3"];
+    let cluster = ["cluster.heartbeat_ms=99", "cluster.min_workers=3", "cluster.audit=1"];
     let rest = ["name=other", "data.train=b.csv", "checkpoint.keep=9", "checkpoint.every_steps=1"];
     assert_eq!(differences(&old, &with(&[&cluster[..], &rest].concat()).unwrap()), []);
     let new = with(&["train.epochs=11", "seed=1", "data.validation=0.5", "train.clip_norm=1"]).unwrap();
@@ -418,4 +428,46 @@ fn what_a_resume_may_not_change() {
     let [from, to] = ["a.csv", "b.csv"].map(|path| with(&[&format!("data.validation={path}")]).unwrap());
     assert_eq!(differences(&from, &to), []);
     assert_eq!(differences(&old, &from).len(), 1);
+}
+
+#[test]
+fn numbers_may_be_scaled() {
+    let scaled = with(&["model.loss=huber", "data.target_scale=standardize"]).unwrap();
+    assert_eq!(scaled.data.target_scale, TargetScale::Standardize);
+    let error = |sets: &[&str]| with(sets).unwrap_err().to_string();
+    assert_eq!(
+        error(&["data.target_scale=standardize"]),
+        "--set data.target_scale: found the text \"standardize\", expected \"none\": cross_entropy learns a class, \
+         which has no scale"
+    );
+    let error = error(&["model.loss=huber", "data.target_scale=standardise"]);
+    assert_eq!(error, "--set data.target_scale: found \"standardise\"; did you mean \"standardize\"?");
+}
+
+#[test]
+fn weights_of_classes() {
+    let weights =
+        |text: &str| with(&[&format!("train.class_weights={text}")]).map(|run| run.train.class_weights);
+    assert_eq!(weights("balanced"), Ok(Some(ClassWeights::Balanced)));
+    let of = [("no".to_owned(), 1.0), ("yes".to_owned(), 2.5)].into();
+    assert_eq!(weights("{ yes = 2.5, no = 1 }"), Ok(Some(ClassWeights::Of(of))));
+    let error = |text: &str| weights(text).unwrap_err().to_string();
+    let expected = "expected \"balanced\", or weights by label, such as { yes = 2.0, no = 1.0 }";
+    for (text, found) in [("balance", "the text \"balance\""), ("{}", "an empty table"), ("3", "3")] {
+        assert_eq!(error(text), format!("--set train.class_weights: found {found}, {expected}"));
+    }
+    assert_eq!(
+        error("{ yes = -1 }"),
+        "--set train.class_weights.yes: found -1, expected a weight: a number from 0 to 1e6"
+    );
+    assert_eq!(
+        with(&["model.loss=mean_squared_error", "train.class_weights=balanced"]).unwrap_err().to_string(),
+        "--set train.class_weights: found the text \"balanced\", expected nothing: mean_squared_error learns a \
+         number, which has no classes"
+    );
+    let error = |sets: &[&str]| with(sets).unwrap_err().to_string();
+    assert!(error(&["data.weight=label"]).ends_with("expected a column other than the target"));
+    let other = "expected a column other than the weight";
+    assert!(error(&["data.weight=w", "data.features=[\"a\", \"w\"]"]).ends_with(other));
+    assert!(error(&["data.weight=w", "data.columns.w=numeric"]).ends_with(other));
 }

@@ -1,19 +1,25 @@
 //! `[train]`
 
+use std::collections::BTreeMap;
+
 use super::checkpoint::metric;
 use super::field::{Field, Section};
 use super::problem::{Problem, Wrong};
-use super::spec::{Adam, EarlyStopping, OnNonfinite, Optimizer, Schedule, Shape, Train};
+use super::spec::{
+    Adam, ClassWeights, EarlyStopping, Loss, LossSpike, OnNonfinite, Optimizer, Schedule, Shape, Train,
+};
+use super::typed::Value;
 use crate::metrics::Metric;
 
 pub(super) const ON_NONFINITE: [(&str, OnNonfinite); 2] =
     [("stop", OnNonfinite::Stop), ("skip", OnNonfinite::Skip)];
 
+const CLASS_WEIGHTS: &str = "\"balanced\", or weights by label, such as { yes = 2.0, no = 1.0 }";
 const NOT_NEGATIVE: &str = "a number, 0 or more";
 const POSITIVE: &str = "a number above 0";
 const BELOW_ONE: &str = "a number of 0 or more and below 1";
 
-pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train, Problem> {
+pub(super) fn read(root: &Section, shards: u32, validates: bool, loss: Loss) -> Result<Train, Problem> {
     let known = [
         "epochs",
         "batch_size",
@@ -22,7 +28,9 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train
         "clip_norm",
         "evaluate_every",
         "early_stopping",
+        "class_weights",
         "on_nonfinite",
+        "loss_spike",
     ];
     let section = root.section("train", &known)?;
     let batch_size = section.whole("batch_size", 128, 1, u64::MAX)?;
@@ -51,10 +59,35 @@ pub(super) fn read(root: &Section, shards: u32, validates: bool) -> Result<Train
             .get("early_stopping")
             .map(|field| early_stopping(&field, validates))
             .transpose()?,
+        class_weights: section.get("class_weights").map(|field| class_weights(&field, loss)).transpose()?,
         on_nonfinite: section
             .get("on_nonfinite")
             .map_or(Ok(OnNonfinite::Stop), |field| field.choice(&ON_NONFINITE))?,
+        loss_spike: section.get("loss_spike").map(|field| loss_spike(&field)).transpose()?,
     })
+}
+
+fn class_weights(field: &Field, loss: Loss) -> Result<ClassWeights, Problem> {
+    const WEIGHT: &str = "a weight: a number from 0 to 1e6";
+    if !loss.takes_classes() {
+        let expected = format!("nothing: {} learns a number, which has no classes", loss.name());
+        return Err(field.unexpected(expected));
+    }
+    let Value::Table(weights) = &field.typed.value else {
+        return match field.text(CLASS_WEIGHTS)? {
+            "balanced" => Ok(ClassWeights::Balanced),
+            _ => Err(field.unexpected(CLASS_WEIGHTS)),
+        };
+    };
+    let weights = weights.iter().map(|(label, typed)| {
+        let field = Field { key: format!("{}.{label}", field.key), typed: typed.clone() };
+        Ok((label.clone(), field.real(WEIGHT, |weight| (0.0..=1e6).contains(&weight))?))
+    });
+    let weights = weights.collect::<Result<BTreeMap<_, _>, Problem>>()?;
+    if weights.is_empty() {
+        return Err(field.unexpected(CLASS_WEIGHTS));
+    }
+    Ok(ClassWeights::Of(weights))
 }
 
 fn early_stopping(field: &Field, validates: bool) -> Result<EarlyStopping, Problem> {
@@ -67,6 +100,18 @@ fn early_stopping(field: &Field, validates: bool) -> Result<EarlyStopping, Probl
         min_delta: body.real("min_delta", 0.0, NOT_NEGATIVE, not_negative)?,
     })
 }
+
+fn loss_spike(field: &Field) -> Result<LossSpike, Problem> {
+    const FACTOR: &str = "a number above 1";
+    let body = Section::new(field, &["factor", "window"])?;
+    Ok(LossSpike {
+        factor: body.need("factor", FACTOR)?.real(FACTOR, |factor| factor > 1.0)?,
+        window: body.whole("window", 100, 1, LONGEST_WINDOW)?,
+    })
+}
+
+/// Its losses are part of every checkpoint.
+const LONGEST_WINDOW: u64 = 10_000;
 
 fn optimizer(field: &Field) -> Result<Optimizer, Problem> {
     let (name, body) = field.tagged(&["sgd", "adam", "adamw"])?;

@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 use lockstep_core::run::spec::{Format, Reading, Source};
 
+pub(crate) use paths::expand;
+
 use crate::places::{self, Location, Opened};
 use crate::{DataError, Dataset, FileEntry, Wrong};
 

@@ -22,7 +22,7 @@ const MOST_NAMES: usize = 100_000;
 const DEEPEST: usize = 32;
 
 /// The files; at least one. A single path that is no pattern may be missing: opening it says so.
-pub(super) fn expand(text: &str, base: &Path, format: Option<Format>) -> Result<Vec<Location>, DataError> {
+pub(crate) fn expand(text: &str, base: &Path, format: Option<Format>) -> Result<Vec<Location>, DataError> {
     if !is_url(text) {
         return Ok(local(text, base, format)?.into_iter().map(Location::File).collect());
     }

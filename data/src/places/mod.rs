@@ -117,6 +117,18 @@ pub(crate) fn open(location: Location) -> Result<Opened, DataError> {
     inflate::inflated(stamp, blob)
 }
 
+/// What is known of a file without reading it.
+///
+/// # Errors
+/// There is no such file, or its store cannot tell.
+pub(crate) fn stamp(location: Location) -> Result<Stamp, DataError> {
+    match location {
+        Location::File(path) => local::open(&path).map(|(stamp, _)| stamp),
+        #[cfg(feature = "objects")]
+        Location::Object(found) => objects::open(found).map(|(stamp, _)| stamp),
+    }
+}
+
 impl Opened {
     pub(crate) fn name(&self) -> &str {
         self.blob.name()

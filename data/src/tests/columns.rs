@@ -1,9 +1,10 @@
 //! Columns become numbers.
 
+use lockstep_core::ops::embedding::Embedding;
 use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Part, Reading, Scale, Validation};
 
-use super::{Folder, encode, file, table};
-use crate::{Code, Features, Inputs, Prepared, Skipped, TargetUse};
+use super::{Folder, Prepared, encode, file, table};
+use crate::{Code, Encoder, Features, Inputs, Skipped, TargetUse};
 
 fn load(text: &str, columns: &[(&str, Column)]) -> Result<Prepared, String> {
     let columns = columns.iter().map(|(name, column)| ((*name).to_owned(), column.clone())).collect();
@@ -60,13 +61,30 @@ fn categories_have_places() {
     assert_eq!(new.features(), &Features::F32([4, 1].into_iter().flat_map(one).collect()));
     // The most frequent ones; of equals, the first. Whole numbers in their order.
     let values = |text: &str, most| {
-        let prepared = load(text, &[("a", Column::Categorical { most })]).unwrap();
+        let prepared = load(text, &[("a", Column::Categorical { most, embedding: None })]).unwrap();
         let Inputs::Columns(features) = prepared.encoder.inputs else { panic!() };
         let Code::Category { values } = &features[0].code else { panic!() };
         values.join(" ")
     };
     assert_eq!(values(text, 2), " red");
     assert_eq!(values("a,y\n10,1\n9,1\n10,1\n8,1\n", 2), "8 10");
+}
+
+/// An index in the places' order, and the last one for values that the training rows do not have.
+#[test]
+fn categories_may_be_indices() {
+    let text = "a,b,y\nred,1,1\nblue,2,2\nred,3,3\n,3,4\ngreen,3,5\n";
+    let embedding = |most| Column::Categorical { most, embedding: Some(7) };
+    let prepared = load(text, &[("b", embedding(2)), ("a", embedding(100))]).unwrap();
+    assert_eq!(x(&prepared), [3.0, 0.0, 1.0, 2.0, 3.0, 1.0, 0.0, 1.0, 2.0, 1.0]);
+    let of = |name: &str, place, values| Embedding { name: name.into(), place, values, width: 7 };
+    let expected = [of("a", 0, 5), of("b", 1, 3)];
+    assert_eq!(prepared.encoder.embeddings(), expected);
+    assert_eq!(prepared.train.shape().embeddings, expected);
+    let folder = Folder::new().with("new.csv", "b,a\n2,yellow\n1,\n");
+    let new = encode(&prepared.encoder, &folder, "new.csv", TargetUse::Ignored).unwrap();
+    assert_eq!(new.features(), &Features::F32(vec![4.0, 2.0, 0.0, 0.0]));
+    assert_eq!(Encoder::from_json(&prepared.encoder.to_json()), Ok(prepared.encoder));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-use lockstep_core::run::spec::Loss;
+use lockstep_core::run::spec::{Data, Loss, TargetScale};
 
 use super::{Folder, encode, gzip, scale, table};
-use crate::{Features, TargetUse, Targets};
+use crate::{Features, Target, TargetUse, Targets};
 
 /// The error of training on this text, with the target `y`.
 fn wrong(text: impl AsRef<[u8]>) -> String {
@@ -35,6 +35,27 @@ fn numbers_stay_numbers_for_regression() {
     let folder = Folder::new().with("a.csv", "x,y\n1,2.5\n2,-1e3\n");
     let prepared = folder.load(&table("a.csv", "y"), Loss::MeanSquaredError).unwrap();
     assert_eq!(prepared.train.targets(), &Targets::Values { width: 1, of: vec![2.5, -1000.0] });
+}
+
+/// (t - mean) / deviation over the training rows; what is learnt goes back by the same numbers.
+#[test]
+fn numbers_may_be_scaled() {
+    let folder = Folder::new().with("a.csv", "x,y\n1,2\n2,4\n3,6\n").with("b.csv", "x,y\n1,10\n");
+    let data = Data { target_scale: TargetScale::Standardize, ..table("a.csv", "y") };
+    let prepared = folder.load(&data, Loss::MeanSquaredError).unwrap();
+    let deviation = (8.0f64 / 3.0).sqrt();
+    assert_eq!(prepared.encoder.target, Target::Values { column: "y".into(), mean: 4.0, deviation });
+    let learnt = |t: f64| ((t - 4.0) / deviation) as f32;
+    let of = [2.0, 4.0, 6.0].map(learnt).to_vec();
+    assert_eq!(prepared.train.targets(), &Targets::Values { width: 1, of });
+    let new = encode(&prepared.encoder, &folder, "b.csv", TargetUse::Required).unwrap();
+    assert_eq!(new.targets(), &Targets::Values { width: 1, of: vec![learnt(10.0)] });
+    assert!((prepared.encoder.target.of_learnt(learnt(10.0)) - 10.0).abs() < 1e-6);
+    // A constant one is only centred.
+    let folder = Folder::new().with("a.csv", "x,y\n1,7\n2,7\n");
+    let prepared = folder.load(&data, Loss::MeanSquaredError).unwrap();
+    assert_eq!(prepared.train.targets(), &Targets::Values { width: 1, of: vec![0.0; 2] });
+    assert_eq!(prepared.encoder.target.of_learnt(0.0), 7.0);
 }
 
 /// Plain, gzipped and in several gzip members; more rows than a block, so that rows are found in each.

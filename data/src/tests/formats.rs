@@ -14,8 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::{Folder, gzip, table};
-use crate::Prepared;
+use super::{Folder, Prepared, gzip, table};
 
 const ROWS: i32 = 9001;
 

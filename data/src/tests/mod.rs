@@ -6,39 +6,65 @@ mod formats;
 mod idx;
 mod reopen;
 mod runs;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, Validation};
+use lockstep_core::run::spec::{Data, Loss, OnBadRow, Reading, Source, TargetScale, Validation};
 use tempfile::TempDir;
 
-use crate::{Code, DataError, Encoder, Inputs, Number, Prepared, Table, Taking, TargetUse, load};
+use crate::{
+    Catalog, Code, DataError, Encoder, Goal, Inputs, Number, Rows, Skipped, Table, Taking, TargetUse, load,
+};
 
 /// A folder with files in it.
-struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
-    fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(self, name: &str, bytes: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.0.path().join(name), bytes).unwrap();
         self
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     fn load(&self, data: &Data, loss: Loss) -> Result<Prepared, String> {
         // Errors name files as they were looked for; a test knows them by name.
         let folder = format!("{}/", self.path().display());
-        load(data, loss, 7, self.path()).map_err(|error| error.to_string().replace(&folder, ""))
+        let loaded = load(data, Goal { loss, class_weights: None }, 7, self.path());
+        loaded.map(Prepared::from).map_err(|error| error.to_string().replace(&folder, ""))
+    }
+}
+
+/// A run's data, small enough to be held whole.
+#[derive(Clone, Debug, PartialEq)]
+struct Prepared {
+    train: Table,
+    validation: Option<Table>,
+    encoder: Encoder,
+    skipped: Skipped,
+}
+
+impl From<crate::Prepared> for Prepared {
+    fn from(prepared: crate::Prepared) -> Self {
+        let whole = |rows| match rows {
+            Rows::Whole(table) => Arc::unwrap_or_clone(table),
+            Rows::Blocks(_) => panic!("it does not fit in_memory"),
+        };
+        let Catalog { encoder, skipped, .. } = prepared.catalog;
+        let (train, validation) = (whole(prepared.train), prepared.validation.map(whole));
+        Self { train, validation, encoder, skipped }
     }
 }
 
@@ -46,7 +72,8 @@ impl Folder {
 fn encode(encoder: &Encoder, folder: &Folder, name: &str, targets: TargetUse) -> Result<Table, DataError> {
     let (reading, on_bad_row) = (&Reading::default(), OnBadRow::Stop);
     let taking = Taking { reading, targets, on_bad_row };
-    encoder.encode_file(&file(name), folder.path(), taking).map(|(table, _)| table)
+    let mut encoded = encoder.encode_file(&file(name), folder.path(), taking)?;
+    encoded.next_block().map(|table| table.expect("one block has all rows"))
 }
 
 /// The numbers of a standardized column.
@@ -70,11 +97,13 @@ fn pair(images: &str, labels: &str) -> Source {
     Source::Idx { images: images.into(), labels: labels.into() }
 }
 
-fn table(train: &str, target: &str) -> Data {
+pub(crate) fn table(train: &str, target: &str) -> Data {
     Data {
         train: file(train),
         validation: Validation::None,
         target: Some(target.into()),
+        target_scale: TargetScale::None,
+        weight: None,
         features: None,
         columns: BTreeMap::new(),
         reading: Reading::default(),

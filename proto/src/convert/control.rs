@@ -15,8 +15,8 @@ impl From<FromWorker> for wire::FromWorker {
     fn from(message: FromWorker) -> Self {
         use from_worker::Message;
         let message = match message {
-            FromWorker::Hello(Hello { protocol, name, host, pid, numerics }) => {
-                Message::Hello(wire::Hello { protocol, name, host, pid, numerics })
+            FromWorker::Hello(Hello { protocol, name, host, pid, numerics, cpu }) => {
+                Message::Hello(wire::Hello { protocol, name, host, pid, numerics, cpu })
             }
             FromWorker::Ready(Ready { fingerprint, threads }) => {
                 Message::Ready(wire::Ready { fingerprint: fingerprint.to_vec().into(), threads })
@@ -41,8 +41,8 @@ impl TryFrom<wire::FromWorker> for FromWorker {
     fn try_from(message: wire::FromWorker) -> Result<Self, Malformed> {
         use from_worker::Message;
         Ok(match message.message.ok_or(Malformed("an empty control message"))? {
-            Message::Hello(wire::Hello { protocol, name, host, pid, numerics }) => {
-                Self::Hello(Hello { protocol, name, host, pid, numerics })
+            Message::Hello(wire::Hello { protocol, name, host, pid, numerics, cpu }) => {
+                Self::Hello(Hello { protocol, name, host, pid, numerics, cpu })
             }
             Message::Ready(wire::Ready { fingerprint, threads }) => Self::Ready(Ready {
                 fingerprint: fingerprint
@@ -119,7 +119,7 @@ impl From<ToWorker> for wire::ToWorker {
     fn from(message: ToWorker) -> Self {
         use to_worker::Message;
         let message = match message {
-            ToWorker::Welcome(Welcome { session, run, train, validation, kernel, window }) => {
+            ToWorker::Welcome(Welcome { session, run, train, validation, kernel, window, blocks }) => {
                 Message::Welcome(wire::Welcome {
                     session: session.to_u64(),
                     run,
@@ -127,6 +127,7 @@ impl From<ToWorker> for wire::ToWorker {
                     validation: validation.unwrap_or_default(),
                     kernel,
                     window,
+                    blocks,
                 })
             }
             ToWorker::Refused(Refused { reason, text }) => {
@@ -158,7 +159,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
     fn try_from(message: wire::ToWorker) -> Result<Self, Malformed> {
         use to_worker::Message;
         Ok(match message.message.ok_or(Malformed("an empty control message"))? {
-            Message::Welcome(wire::Welcome { session, run, train, validation, kernel, window }) => {
+            Message::Welcome(wire::Welcome { session, run, train, validation, kernel, window, blocks }) => {
                 Self::Welcome(Welcome {
                     session: Session::from_u64(session),
                     run,
@@ -166,6 +167,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
                     validation: Some(validation).filter(|text| !text.is_empty()),
                     kernel,
                     window,
+                    blocks,
                 })
             }
             Message::Refused(refused) => {
@@ -202,6 +204,7 @@ fn reason_to_wire(reason: Reason) -> wire::refused::Reason {
         Reason::Malformed => Wire::Malformed,
         Reason::Ending => Wire::Ending,
         Reason::Hung => Wire::Hung,
+        Reason::Corrupt => Wire::Corrupt,
     }
 }
 
@@ -215,6 +218,7 @@ fn reason_from_wire(reason: wire::refused::Reason) -> Result<Reason, Malformed> 
         Wire::Malformed => Reason::Malformed,
         Wire::Ending => Reason::Ending,
         Wire::Hung => Reason::Hung,
+        Wire::Corrupt => Reason::Corrupt,
         Wire::Unspecified => return Err(Malformed("a refusal without a reason")),
     })
 }

@@ -89,6 +89,7 @@ impl From<RowsRequest> for wire::RowsRequest {
         let dataset = match request.dataset {
             Dataset::Train => wire::rows_request::Dataset::Train,
             Dataset::Validation => wire::rows_request::Dataset::Validation,
+            Dataset::Catalog => wire::rows_request::Dataset::Catalog,
         };
         Self {
             session: request.session.to_u64(),
@@ -108,6 +109,7 @@ impl TryFrom<wire::RowsRequest> for RowsRequest {
             dataset: match request.dataset() {
                 Wire::Train => Dataset::Train,
                 Wire::Validation => Dataset::Validation,
+                Wire::Catalog => Dataset::Catalog,
                 Wire::Unspecified => return Err(Malformed("rows of no dataset")),
             },
             first: request.first,

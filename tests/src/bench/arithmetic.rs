@@ -5,8 +5,8 @@ use std::sync::Barrier;
 
 use anyhow::{Result, anyhow};
 use lockstep_coordinator::assemble;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::machine::assign;
-use lockstep_coordinator::rows::Rows;
 use lockstep_core::gradient::{Engine, Step};
 use lockstep_core::model::{Flat, Labels, Microbatch, Model};
 use lockstep_core::run::{self, spec::Run};
@@ -44,8 +44,8 @@ pub struct Loaded {
 /// Bad run file or data.
 pub fn load(folder: &Path) -> Result<Loaded> {
     let run = run::parse(&std::fs::read_to_string(folder.join("run.toml"))?, &[])?;
-    let prepared = lockstep_data::load(&run.data, run.model.loss, run.seed, folder)?;
-    let model = assemble::model(&run, &Rows { train: prepared.train, validation: prepared.validation })?;
+    let prepared = lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, folder)?;
+    let model = assemble::model(&run, &Datasets::new(prepared))?;
     Ok(Loaded { run, model })
 }
 
@@ -97,14 +97,18 @@ fn worker(loaded: &Loaded, nodes: &[Node], barrier: &Barrier) -> Arithmetic {
 }
 
 fn microbatch(model: &Model, shard: u32, rows: usize) -> Microbatch<f32> {
-    let values = (0..rows * model.inputs()).map(|i| (i * 7 % 101) as f32 / 101.0 - 0.5).collect();
+    let mut values: Vec<f32> =
+        (0..rows * model.inputs()).map(|i| (i * 7 % 101) as f32 / 101.0 - 0.5).collect();
+    for (row, x) in values.chunks_exact_mut(model.inputs().max(1)).enumerate() {
+        model.embeddings().iter().for_each(|of| x[of.place] = (row * 7 % of.values) as f32);
+    }
     let classes = model.outputs() as u32;
     let labels = if classes > 1 {
         Labels::Classes((0..rows as u32).map(|row| row % classes).collect())
     } else {
         Labels::Values((0..rows).map(|row| (row % 2) as f32).collect())
     };
-    Microbatch { shard, rows, values, labels }
+    Microbatch { shard, rows, values, labels, weights: Vec::new() }
 }
 
 /// Core-seconds, from a moment at which all workers begin.

@@ -80,17 +80,50 @@ pub fn took(folder: &Path, workers: usize, threads: usize) -> Result<Took> {
     Ok(Took { step_ms, core_seconds })
 }
 
+/// What a step takes in the mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mean {
+    /// Milliseconds, the first few steps left out.
+    pub step_ms: f64,
+    /// Core-milliseconds of all processes, their start and end too.
+    pub core_ms: f64,
+}
+
+/// A run in `folder` on workers of one thread, of which so large a share is computed twice.
+///
+/// # Errors
+/// The run fails, with its last words.
+pub fn mean(folder: &Path, workers: usize, audit: f64) -> Result<Mean> {
+    let directory = folder.join(format!("run-{workers}"));
+    let before = core_seconds()?;
+    let mut command = train(&command()?, &folder.join("run.toml"), &directory, workers, 1);
+    command.args(["--set", &format!("cluster.audit={audit}")]);
+    finish(command)?;
+    let core_seconds = core_seconds()? - before;
+    let seconds = step_seconds(&directory)?;
+    std::fs::remove_dir_all(&directory)?;
+    let steps = seconds.len() as f64;
+    let timed = &seconds[WARM_UP..];
+    let step_ms = 1e3 * timed.iter().sum::<f64>() / timed.len() as f64;
+    Ok(Mean { step_ms, core_ms: 1e3 * core_seconds / steps })
+}
+
 /// The median step that a run directory tells of, in milliseconds, the first few left out.
 ///
 /// # Errors
 /// There are no steps in it.
 pub fn median_step_ms(directory: &Path) -> Result<f64> {
+    Ok(1e3 * median(step_seconds(directory)?.split_off(WARM_UP)))
+}
+
+/// What each step took: more than are left out.
+fn step_seconds(directory: &Path) -> Result<Vec<f64>> {
     let path = directory.join("metrics.jsonl");
     let lines = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let seconds = lines.lines().map(|line| Ok(serde_json::from_str::<Value>(line)?["seconds"].as_f64()));
     let seconds: Vec<f64> = seconds.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     ensure!(seconds.len() > WARM_UP, "{}: {} steps are too few", path.display(), seconds.len());
-    Ok(1e3 * median(seconds.into_iter().skip(WARM_UP).collect()))
+    Ok(seconds)
 }
 
 /// Of all processes that were started from here and have ended, and of those that they waited for.

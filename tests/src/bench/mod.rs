@@ -5,6 +5,7 @@
 //! model of the cost predicts.
 
 pub mod arithmetic;
+pub mod audit;
 pub mod case;
 pub mod cluster;
 pub mod floor;

@@ -14,14 +14,15 @@ use lockstep_tests::bench::machine::{self, Costs};
 use lockstep_tests::bench::network::Network;
 use lockstep_tests::bench::reducer::{self, Measured, Setting};
 use lockstep_tests::bench::steps::{self, Line};
-use lockstep_tests::bench::{median, shards, startup, wire};
+use lockstep_tests::bench::{audit, median, shards, startup, wire};
 use serde_json::json;
 
 /// Times starts and steps of local clusters, beside the arithmetic alone on two cores.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Only this case: start, fixed, tab, mlp_small, mlp_mid, mlp_big or cnn; or one that is not run
-    /// unless named: shards (8 on 2 workers beside 2), bf16 (accuracy and bytes of both wires), reducer
+    /// unless named: shards (8 on 2 workers beside 2), audit (a share of the nodes
+    /// computed twice), bf16 (accuracy and bytes of both wires), reducer
     /// (its speed, fed by senders that compute nothing), memory (what it holds, beside its bound)
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
@@ -77,6 +78,7 @@ fn main() -> Result<()> {
     }
     match arguments.case.as_deref() {
         Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
+        Some("audit") => return audit::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("bf16") => return wire::run(folder.path(), json),
         Some("reducer") => return reducer_alone(folder.path(), steps.unwrap_or(10) as u64, json),
         Some("memory") => return memory(folder.path(), steps.unwrap_or(6) as u64),

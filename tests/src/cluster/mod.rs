@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
 mod binary;
+mod disk;
 pub mod fake;
 mod oracle;
 mod process;
+mod proxy;
 mod random;
 mod raw;
 mod run_file;
@@ -17,8 +19,10 @@ mod site;
 pub mod wait;
 
 pub use binary::lockstep;
+pub use disk::Disk;
 pub use oracle::Oracle;
 pub use process::{Process, is_alive, workers_of};
+pub use proxy::Proxy;
 pub use random::Moments;
 pub use raw::Raw;
 pub use run_file::RunFile;

@@ -1,12 +1,11 @@
 //! The run on one thread of the test's own process: what every cluster must equal.
 
 use lockstep_coordinator::assemble;
-use lockstep_coordinator::rows::Rows;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_core::digest::Digest;
 use lockstep_core::local::Local;
 use lockstep_core::tensors::{self, Tensor, View};
 use lockstep_core::{blas, layout, run};
-use lockstep_data::Prepared;
 use lockstep_worker::task::{Task, empty};
 
 use super::Site;
@@ -27,13 +26,13 @@ impl Oracle {
         let text = std::fs::read_to_string(site.run_file()).unwrap();
         let run = run::parse(&text, &[]).unwrap();
         assert_eq!((blas::kernel(), blas::threads()), (run.cluster.kernel.clone(), 1), "run it by cargo");
-        let Prepared { train, validation, .. } =
-            lockstep_data::load(&run.data, run.model.loss, run.seed, site.folder()).unwrap();
-        let rows = Rows { train: train.clone(), validation };
+        let rows =
+            lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, site.folder()).unwrap();
+        let rows = Datasets::new(rows);
         let model = assemble::model(&run, &rows).unwrap();
         let step = assemble::total_steps(&run, &rows);
         let mut local = Local::new(run.clone(), model.clone(), step);
-        let task = Task::new(&run::to_toml(&run), train, None).unwrap();
+        let task = Task::new(&run::to_toml(&run), rows.train, None).unwrap();
         let mut order = task.order();
         for step in 0..step {
             let mut microbatches: Vec<_> = (0..run.cluster.shards)

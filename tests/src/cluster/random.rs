@@ -16,6 +16,11 @@ impl Moments {
                 SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()))
             }
         };
+        Self::from_seed(seed)
+    }
+
+    /// From a seed; printed.
+    pub fn from_seed(seed: u64) -> Self {
         println!(
             "the same faults again: LOCKSTEP_TEST_SEED={seed} (they meet the run at a like step, not at the same instruction)"
         );

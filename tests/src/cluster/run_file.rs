@@ -15,6 +15,10 @@ pub struct RunFile {
     pub clip: bool,
     /// `layers`, of which the last gives 10 values.
     pub layers: &'static str,
+    /// Whether rows and classes have weights: those of a pixel, 0 to 16, times balanced ones.
+    pub weights: bool,
+    /// Whether some pixels are categories with vectors.
+    pub embeddings: bool,
     /// `optimizer`
     pub optimizer: &'static str,
     /// `epochs`
@@ -35,6 +39,8 @@ impl Default for RunFile {
             wire: "f32",
             clip: false,
             layers: Self::PLAIN,
+            weights: false,
+            embeddings: false,
             optimizer: "{ adamw = { lr = 3e-3 } }",
             epochs: 2,
             every_steps: 200,
@@ -65,6 +71,8 @@ impl RunFile {
             wire,
             clip,
             layers,
+            weights,
+            embeddings,
             optimizer,
             epochs,
             every_steps,
@@ -72,12 +80,22 @@ impl RunFile {
             min_workers,
         } = self;
         let (train, validation) = (example("digits-train.csv"), Self::validation());
+        let (weight, class_weights) = match weights {
+            true => (", weight = \"pixel_2_4\"", "class_weights = \"balanced\""),
+            false => ("", ""),
+        };
+        let columns = if *embeddings {
+            ", columns = { pixel_3_3 = { categorical = { embedding = 5 } }, \
+             pixel_4_4 = { categorical = { embedding = 3, most = 4 } } }"
+        } else {
+            ""
+        };
         let clip = if *clip { "clip_norm = 0.5" } else { "" };
         format!(
             r#"
 name = "test"
 seed = 3
-data = {{ train = {train:?}, validation = {validation:?}, target = "label" }}
+data = {{ train = {train:?}, validation = {validation:?}, target = "label"{weight}{columns} }}
 
 [model]
 loss = "cross_entropy"
@@ -89,6 +107,7 @@ batch_size = {batch}
 optimizer = {optimizer}
 schedule = {{ cosine = {{ warmup_steps = 5 }} }}
 {clip}
+{class_weights}
 
 [cluster]
 shards = {shards}

@@ -1,6 +1,7 @@
 //! A folder in which a run's processes are started.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -49,7 +50,7 @@ impl Site {
     /// The command with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(lockstep());
-        command.args(arguments).current_dir(self.folder());
+        command.args(arguments).current_dir(self.folder()).env("LOCKSTEP_CACHE", self.folder().join("cache"));
         command
     }
 
@@ -124,13 +125,21 @@ impl Site {
 
     /// The newest step in the metrics.
     pub fn step(&self) -> u64 {
-        self.metrics().iter().filter_map(|line| line.get("step")?.as_u64()).max().unwrap_or(0)
+        let path = self.run_dir().join("metrics.jsonl");
+        let text = File::open(path).and_then(|mut file| {
+            let length = file.seek(SeekFrom::End(0))?;
+            file.seek(SeekFrom::Start(length.saturating_sub(LAST_LINES)))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        });
+        lines(&text.unwrap_or_default()).filter_map(|line| line.get("step")?.as_u64()).max().unwrap_or(0)
     }
 
     /// The lines of metrics that are whole.
     pub fn metrics(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.run_dir().join("metrics.jsonl")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        lines(&text).collect()
     }
 
     /// The run's log.
@@ -150,4 +159,11 @@ impl Site {
             fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}\n{}", path.display(), self.logs()));
         serde_json::from_slice(&text).unwrap()
     }
+}
+
+/// Bytes at the end of a file in which its last lines are.
+const LAST_LINES: u64 = 4096;
+
+fn lines(text: &str) -> impl Iterator<Item = Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok())
 }

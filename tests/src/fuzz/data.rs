@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lockstep_core::run::spec::{Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, Validation};
-use lockstep_data::{Features, Receiver, Table, Targets};
+use lockstep_core::run::spec::{
+    ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, TargetScale, Validation,
+};
+use lockstep_data::{Features, Goal, Receiver, Rows, Table, Targets};
 
 use super::Inputs;
 use super::mutate::Mutate;
@@ -44,7 +46,8 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let kinds = [
         Column::Ignore,
         Column::Boolean,
-        Column::Categorical { most: 2 },
+        Column::Categorical { most: 2, embedding: None },
+        Column::Categorical { most: 2, embedding: Some(3) },
         Column::DateTime { parts: None, format: None },
         Column::DateTime { parts: None, format: Some("%Y%m%d".into()) },
         Column::Numeric { scale: Scale::Log, missing: Fill::Median, indicator: true },
@@ -60,21 +63,44 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let reading = Reading { header: !mutate.one_in(9), ..Reading::default() };
     let on_bad_row = if mutate.one_in(2) { OnBadRow::Stop } else { OnBadRow::Skip };
     let (in_memory, shuffle_rows) = (1 << 28, 16_384);
-    let data =
-        Data { train, validation, target, features, columns, reading, on_bad_row, in_memory, shuffle_rows };
+    let taken = |name: &&str| {
+        Some(*name) == target.as_deref()
+            || features.as_ref().is_some_and(|names| names.iter().any(|other| other == name))
+            || columns.contains_key(*name)
+    };
+    let weight = ["x", "y"].into_iter().find(|name| !taken(name)).map(ToOwned::to_owned);
+    let weight = weight.filter(|_| mutate.one_in(4));
+    let data = Data {
+        train,
+        validation,
+        target,
+        target_scale: TargetScale::Standardize,
+        weight,
+        features,
+        columns,
+        reading,
+        on_bad_row,
+        in_memory,
+        shuffle_rows,
+    };
     let losses = [Loss::CrossEntropy, Loss::BinaryCrossEntropy, Loss::MeanSquaredError, Loss::Hinge];
-    match lockstep_data::load(&data, *mutate.one(&losses), mutate.number(), inputs.folder.path()) {
+    let loss = *mutate.one(&losses);
+    let balanced = loss.takes_classes() && mutate.one_in(3);
+    let class_weights = balanced.then_some(&ClassWeights::Balanced);
+    let goal = Goal { loss, class_weights };
+    match lockstep_data::load(&data, goal, mutate.number(), inputs.folder.path()) {
         Ok(prepared) => {
-            let finite = match prepared.train.features() {
+            let Rows::Whole(train) = &prepared.train else { panic!("small data are held whole") };
+            let finite = match train.features() {
                 Features::F32(values) => values.iter().all(|value| value.is_finite()),
                 Features::U8(_) => true,
             };
             assert!(finite, "a value is not finite");
             assert!(prepared.train.rows() > 0);
-            let json = prepared.encoder.to_json();
+            let json = prepared.catalog.encoder.to_json();
             assert_eq!(
                 lockstep_data::Encoder::from_json(&json).expect("what is written is read"),
-                prepared.encoder
+                prepared.catalog.encoder
             );
         }
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -138,6 +164,8 @@ pub(super) fn part(mutate: &mut Mutate) {
         Targets::Values { width: 1, of: vec![0.5; 5] }
     };
     let table = Table::new(vec![3], features, targets).expect("a table");
+    let weights = vec![0.0, 0.5, 1.0, 2.0, 1e18];
+    let table = if mutate.one_in(3) { table.weighted(weights).expect("weights") } else { table };
     let json = serde_json::to_string(&table.shape()).unwrap();
     let words =
         ["0", "18446744073709551615", "99999999999", "-1", "null,", "[", "\"u8\"", "\"f32\"", "\"absent\""];

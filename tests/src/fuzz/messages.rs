@@ -5,11 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use lockstep_coordinator::assemble::{self, Standing};
 use lockstep_coordinator::cluster::{Input, Output};
-use lockstep_coordinator::rows::Rows;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_core::chunks::Chunks;
+use lockstep_core::metrics::Kind;
 use lockstep_core::run::parse;
 use lockstep_core::run::spec::Wire;
-use lockstep_data::{Features, Table, Targets};
+use lockstep_data::{
+    Catalog, Encoder, Feature, Features, Inputs, Listing, Prepared, Rows, Skipped, Table, Target, Targets,
+};
 use lockstep_proto::message::{Down, FromWorker, Hello, RowsRequest, ToWorker, Up};
 use lockstep_proto::{Malformed, PROTOCOL, Session, wire};
 use lockstep_worker::session;
@@ -158,10 +161,27 @@ pub(super) fn cluster(mutate: &mut Mutate) {
     let run = parse(RUN, &[]).unwrap();
     let targets = Targets::Classes { count: 2, of: vec![0, 1, 0, 1, 1, 0, 1] };
     let train = Table::new(vec![2], Features::F32(vec![0.25; 14]), targets).unwrap();
-    let rows = Rows { validation: mutate.one_in(2).then(|| train.clone()), train };
+    let listing = Listing { shape: train.shape(), whole: true, blocks: Vec::new() };
+    let train = Rows::Whole(train.into());
+    let validation = mutate.one_in(2).then(|| (train.clone(), listing.clone()));
+    let (validation, of_validation) = validation.unzip();
+    let encoder = Encoder {
+        inputs: Inputs::Columns(vec![Feature::standardized("x", 0.0, 1.0)]),
+        target: Target::Classes { column: "y".into(), labels: vec!["0".into(), "1".into()] },
+        weights: None,
+    };
+    let catalog = Catalog {
+        encoder,
+        train: listing,
+        validation: of_validation,
+        train_files: Vec::new(),
+        validation_files: Vec::new(),
+        skipped: Skipped::default(),
+    };
+    let rows = Datasets::new(Prepared { train, validation, catalog });
     let model = assemble::model(&run, &rows).unwrap();
     let standing = Standing { start: 1, ..Standing::default() };
-    let mut cluster = assemble::cluster(&run, &model, &rows, standing);
+    let mut cluster = assemble::cluster(&run, &model, &rows, Kind::Classes, standing);
     let mut now = Duration::ZERO;
     let mut generation = None;
     cluster.handle(now, Input::Start);
@@ -175,6 +195,7 @@ pub(super) fn cluster(mutate: &mut Mutate) {
                     host: "a".into(),
                     pid: 1,
                     numerics: "a".into(),
+                    cpu: "a".into(),
                 };
                 Input::Control(cluster.new_session(), FromWorker::Hello(hello))
             }

@@ -37,10 +37,20 @@ impl Stored {
         let encoder = Encoder {
             inputs: Columns::Columns(vec![scale("a"), scale("b")]),
             target: Target::Classes { column: "y".into(), labels: vec!["no".into(), "yes".into()] },
+            weights: None,
         };
-        let model = Model::new(&run.model, &encoder.sample(), target_of(&encoder)).unwrap();
+        let model =
+            Model::embedding(&run.model, &encoder.sample(), &encoder.embeddings(), target_of(&encoder))
+                .unwrap();
         let features = FeatureType::F32;
-        let train = Shape { rows: 9, sample: vec![2], features, targets: TargetType::Classes(2) };
+        let train = Shape {
+            rows: 9,
+            sample: vec![2],
+            features,
+            targets: TargetType::Classes(2),
+            weights: false,
+            embeddings: Vec::new(),
+        };
         let inputs = ChainInputs::new(&run, lockstep_core::digest::Digest::of(b"rows"), None);
         let identity =
             Identity { run: &run, encoder: &encoder, model: &model, train: &train, inputs, base: folder };

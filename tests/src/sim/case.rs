@@ -3,9 +3,10 @@
 use lockstep_core::chunks::{Chunks, Limits};
 use lockstep_core::epoch::{Arrangement, Order, Plan};
 use lockstep_core::gradient::Summary;
-use lockstep_core::local::Local;
+use lockstep_core::local::{LeftOut, Local};
 use lockstep_core::metrics::Sums;
 use lockstep_core::model::{Flat, Labels, Microbatch, Model, Target, Weights, Workspace};
+use lockstep_core::ops::embedding::Embedding;
 use lockstep_core::run::{self, spec::Run};
 
 use super::dice::Dice;
@@ -27,6 +28,7 @@ pub(super) struct Case {
     pub(super) oracle: Vec<Truth>,
     train: Vec<Row>,
     validation: Vec<Row>,
+    weighted: bool,
 }
 
 /// What is right at W(step).
@@ -36,6 +38,8 @@ pub(super) struct Truth {
     pub(super) optimizer: Vec<(&'static str, Vec<f32>)>,
     /// Of the step that led here.
     pub(super) summary: Summary,
+    /// Why that step was left out.
+    left_out: Option<LeftOut>,
     /// Over all pieces.
     pub(super) evaluation: Sums,
 }
@@ -45,23 +49,30 @@ struct Row {
     values: Vec<f32>,
     class: u32,
     targets: Vec<f32>,
+    weight: f32,
 }
 
 impl Case {
-    pub(super) fn new(seed: u64) -> Self {
+    /// Any run; or one with this share of audited nodes, shards for four workers and at least 400 steps.
+    pub(super) fn new(seed: u64, audit: Option<&str>) -> Self {
         let mut dice = Dice::new(seed, 1);
-        let shards = dice.between(1, 9);
+        let shards = dice.between(if audit.is_some() { 8 } else { 1 }, 9);
         let batch = shards + dice.between(0, 9);
         let steps_per_epoch = dice.between(1, 5);
         let rows = batch * (steps_per_epoch - 1) + dice.between(1, batch);
-        let epochs = dice.between(1, 4);
+        let epochs = if audit.is_some() { 401 } else { dice.between(1, 4) };
         let (inputs, outputs) = (dice.between(1, 4) as usize, dice.between(1, 4) as usize);
         let classes = outputs > 1 && dice.chance(50);
-        let text = run_file(&mut dice, seed, shards, batch, epochs, outputs, classes);
+        let text = run_file(&mut dice, seed, shards, batch, epochs, outputs, classes, audit);
         let run = run::parse(&text, &[]).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
 
         let target = if classes { Target::Classes(outputs) } else { Target::Values(outputs) };
-        let model = Model::new(&run.model, &[inputs], target).unwrap_or_else(|error| panic!("{error}"));
+        // Drawn apart, so that a seed's rows and cluster are what they are without these.
+        let mut apart = Dice::new(seed, 3);
+        let embedding = Embedding { name: "x".into(), place: 0, values: 3, width: 2 };
+        let embeddings = if apart.chance(30) { vec![embedding] } else { Vec::new() };
+        let model = Model::embedding(&run.model, &[inputs], &embeddings, target);
+        let model = model.unwrap_or_else(|error| panic!("{error}"));
         let longest = dice.between(1, 24) as usize;
         let (tiny, grain) = (dice.between(0, 16) as usize, dice.between(1, 4) as usize);
         let chunks = Chunks::within(model.layout(), Limits { longest, tiny, grain });
@@ -81,10 +92,20 @@ impl Case {
                 values: some(inputs),
                 class: (n % outputs as u64) as u32,
                 targets: some(outputs),
+                weight: 1.0,
             };
             (0..count).map(row).collect()
         };
-        let (mut train, validation) = (draw(rows), draw(held_out));
+        let (mut train, mut validation) = (draw(rows), draw(held_out));
+        let weighted = apart.chance(40);
+        for row in train.iter_mut().chain(&mut validation) {
+            if weighted {
+                row.weight = apart.pick(&[0.0, 0.5, 1.0, 3.25]).unwrap_or_default();
+            }
+            for of in &embeddings {
+                row.values[of.place] = apart.between(0, of.values as u64 - 1) as f32;
+            }
+        }
         // A row that is too much for most models: its steps are left out.
         if run.train.on_nonfinite == run::spec::OnNonfinite::Skip && dice.chance(50) {
             let row = dice.between(0, rows - 1) as usize;
@@ -104,6 +125,7 @@ impl Case {
             oracle: Vec::new(),
             train,
             validation,
+            weighted,
             run,
         };
         case.oracle = case.truths();
@@ -125,6 +147,7 @@ impl Case {
                 weights: local.weights().to_vec(),
                 optimizer: local.optimizer().state().map(|(name, of)| (name, of.to_vec())).collect(),
                 summary,
+                left_out: local.left_out(),
                 evaluation,
             });
             let step = local.step();
@@ -152,9 +175,9 @@ impl Case {
         self.batch(rows.iter().map(|row| &self.train[*row as usize]), shard)
     }
 
-    /// Whether the step's numbers are not finite, whoever computes them.
-    pub(super) fn leaves_out(&self, step: u64) -> bool {
-        self.oracle[step as usize + 1].summary.rows == 0
+    /// Why the step is left out, if it is.
+    pub(super) fn left_out(&self, step: u64) -> Option<LeftOut> {
+        self.oracle[step as usize + 1].left_out
     }
 
     /// The sums of a piece of the validation rows at exact weights, and which rows they are over.
@@ -165,8 +188,8 @@ impl Case {
         workspace.load(&mut self.batch(rows.iter(), 0));
         workspace.forward(&self.model, weights, None);
         let loss = workspace.losses(&self.model).iter().sum();
-        let count = rows.len() as u64;
-        (Sums { rows: count, weight: count as f64, loss, ..Sums::default() }, range)
+        let (rows, weight) = (rows.len() as u64, workspace.weight());
+        (Sums { rows, weight, loss, ..Sums::default() }, range)
     }
 
     fn batch<'a>(&self, rows: impl Iterator<Item = &'a Row> + Clone, shard: u32) -> Microbatch<f32> {
@@ -176,7 +199,8 @@ impl Case {
             Labels::Values(rows.clone().flat_map(|row| row.targets.iter().copied()).collect())
         };
         let values = rows.clone().flat_map(|row| row.values.iter().copied()).collect();
-        Microbatch { shard, rows: rows.count(), values, labels }
+        let weights = rows.clone().filter(|_| self.weighted).map(|row| row.weight).collect();
+        Microbatch { shard, rows: rows.count(), values, labels, weights }
     }
 
     /// Whether W(step) is evaluated.
@@ -193,6 +217,7 @@ impl Case {
 }
 
 /// Small, and every road through the arithmetic is taken by some seed.
+#[allow(clippy::too_many_arguments, reason = "each was drawn for the rows too")]
 fn run_file(
     dice: &mut Dice,
     seed: u64,
@@ -201,6 +226,7 @@ fn run_file(
     epochs: u64,
     outputs: usize,
     classes: bool,
+    audit: Option<&str>,
 ) -> String {
     let loss = if classes { "cross_entropy" } else { "mean_squared_error" };
     let hidden = dice.between(1, 6);
@@ -224,15 +250,18 @@ fn run_file(
     let schedule = dice.pick(&schedules).unwrap_or_default();
     let clip = if dice.chance(40) { "clip_norm = 0.4\n" } else { "" };
     let nonfinite = if dice.chance(30) { "on_nonfinite = \"skip\"\n" } else { "" };
+    let spike = if dice.chance(20) { "loss_spike = { factor = 1.02, window = 2 }\n" } else { "" };
     let evaluate = dice.between(0, 3);
     let evaluate = if evaluate > 0 { format!("evaluate_every = {evaluate}\n") } else { String::new() };
     let wire = dice.pick(&["f32", "bf16"]).unwrap_or_default();
     let save_every = dice.between(1, 4);
+    let some = if dice.chance(30) { dice.pick(&["0.3", "1.0"]).unwrap_or_default() } else { "0.0" };
+    let audit = audit.unwrap_or(some);
     let least = if dice.chance(20) { dice.between(2, 3) } else { 1 };
     format!(
         "seed = {seed}\n[data]\ntrain = \"rows.csv\"\ntarget = \"y\"\n\
          [model]\nloss = \"{loss}\"\nlayers = [{first}{{ linear = {outputs} }}]\n\
-         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}\
-         [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\n[checkpoint]\nevery_steps = {save_every}\n"
+         [train]\nepochs = {epochs}\nbatch_size = {batch}\noptimizer = {optimizer}\nschedule = {schedule}\n{clip}{evaluate}{nonfinite}{spike}\
+         [cluster]\nshards = {shards}\nwire = \"{wire}\"\nmin_workers = {least}\naudit = {audit}\n[checkpoint]\nevery_steps = {save_every}\n"
     )
 }

@@ -13,7 +13,7 @@ use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 
 use super::invariants::Verdict;
 use super::network::{Link, Plane, ToHost, ToHub};
-use super::world::{Chore, Event, World};
+use super::world::{Chore, Event, LIES, MOST_LIES, PUT_OUT, World};
 
 impl World {
     pub(super) fn at_hub(&mut self, link: Link, message: ToHub) -> Verdict {
@@ -83,6 +83,7 @@ impl World {
                     self.hub.timeout = None;
                 }
                 cluster.handle_timeout(now);
+                self.taken(None, false)?;
                 self.outputs()
             }
             Chore::Saved(saved) => self.saved(*saved),
@@ -122,7 +123,7 @@ impl World {
         }
         let (now, life) = (self.now, self.hub.life());
         let Some(cluster) = &self.hub.cluster else { return Ok(()) };
-        self.invariants.memory.check(cluster.reducer().ledger())?;
+        self.invariants.memory.check(cluster.reducer(), self.hosts.len())?;
         let due = cluster.poll_timeout();
         if let Some(due) =
             due.map(|due| due.max(now)).filter(|due| self.hub.timeout.is_none_or(|at| *due < at))
@@ -138,7 +139,7 @@ impl World {
         match output {
             Output::Control(session, message) => {
                 self.invariants.generations.sent(&message)?;
-                self.invariants.flapping.sent(session, &message);
+                self.invariants.flapping.sent(&self.case, session, &message);
                 let message = control_over_the_wire_down(message)?;
                 self.note(format_args!("▶ {session} {message:?}"));
                 self.to(session, ToHost::Control(message));
@@ -169,6 +170,8 @@ impl World {
             Output::Record(record) => {
                 self.trace.line(self.now, format_args!("  {record:?}"));
                 self.invariants.record(&self.case, cluster, &record)?;
+                // Of the step before, in which it lied for the last time, all is compared.
+                self.finished |= self.lying && self.tally.of(LIES) == MOST_LIES;
                 if let Record::Step(record) = &record {
                     let case = &self.case;
                     let full = |step: u64| {
@@ -188,11 +191,22 @@ impl World {
                 {
                     self.tally.count("fault: fewer workers than the least");
                 }
-                if matches!(notice, Notice::Skipped { .. }) {
-                    self.tally.count("fault: a step whose numbers are not finite");
+                if let Notice::Skipped { what, .. } = &notice {
+                    let spike = what.contains("the median of");
+                    let what = if spike { "loss is too high" } else { "numbers are not finite" };
+                    self.tally.count(format!("fault: a step whose {what}"));
                 }
                 if matches!(notice, Notice::Late { .. }) {
                     self.tally.count("fault: what a late worker had was computed by another too");
+                }
+                if let Notice::Differs { step, node, .. } = &notice {
+                    self.invariants.audit.differs(*step, *node);
+                    self.tally.count("fault: two workers computed different numbers");
+                }
+                if let Notice::Wrong(wrong) = &notice {
+                    self.tally.count(PUT_OUT);
+                    self.invariants.audit.put_out(&wrong.worker)?;
+                    self.finished |= self.lying;
                 }
                 self.trace.line(self.now, format_args!("  {notice}"));
             }

@@ -7,7 +7,7 @@ use lockstep_proto::message::{Evaluated, FromWorker, Hello, Ready, Up};
 use super::host::{Host, State};
 use super::invariants::Verdict;
 use super::network::{Link, Plane, ToHub};
-use super::world::{Errand, Event, World};
+use super::world::{Errand, Event, MOST_LIES, World};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -37,6 +37,8 @@ pub(super) enum Fault {
     Drain,
     /// Its next gradients hold numbers that are not finite.
     Fever,
+    /// A bit of its next gradients is flipped.
+    Lie,
     CrashHub,
     PowerOffHub,
     PauseHub,
@@ -55,7 +57,7 @@ pub(super) enum Fault {
 }
 
 /// All of them: each must fire in some seed.
-pub(super) const ALL: [Fault; 29] = [
+pub(super) const ALL: [Fault; 30] = [
     Fault::Cut,
     Fault::CutControl,
     Fault::CutTensors,
@@ -73,6 +75,7 @@ pub(super) const ALL: [Fault; 29] = [
     Fault::Hang,
     Fault::Drain,
     Fault::Fever,
+    Fault::Lie,
     Fault::CrashHub,
     Fault::PowerOffHub,
     Fault::PauseHub,
@@ -115,6 +118,18 @@ impl World {
         last
     }
 
+    /// Four workers, and one of them lies whenever it computes.
+    pub(super) fn plan_liar(&mut self) -> Duration {
+        self.invariants.weights.ignored = true;
+        for _ in 0..4 {
+            let host = self.add_host(Duration::ZERO);
+            self.hosts[host].slowness = 5;
+        }
+        let liar = self.dice.between(0, 3) as usize;
+        self.hosts[liar].lies = MOST_LIES as u32;
+        Duration::ZERO
+    }
+
     fn add_host(&mut self, delay: Duration) -> usize {
         let host = self.hosts.len();
         let slowness = self.dice.pick(&[1, 5, 40]).unwrap_or(1);
@@ -127,7 +142,9 @@ impl World {
     pub(super) fn make_peace(&mut self) {
         self.hub.disk_full = false;
         self.hosts.iter_mut().for_each(|host| host.slowness = host.slowness.min(400));
-        let least = self.case.run.cluster.min_workers;
+        // Where two have differed, one alone is not believed.
+        let opinions = if self.case.run.cluster.audit > 0.0 { 2 } else { 1 };
+        let least = self.case.run.cluster.min_workers.max(opinions);
         let works = |host: &&Host| !matches!(host.state, State::Exited) && !host.hung && !host.leaving;
         if least > 1 || !self.hosts.iter().any(|host| works(&host)) {
             for _ in 0..least {
@@ -200,6 +217,14 @@ impl World {
                 let Some((host, _)) = self.some_host() else { return Ok(false) };
                 self.hosts[host].feverish = self.dice.between(1, 3) as u32;
             }
+            Fault::Lie => {
+                // A few times: where two differ and nobody else is here, both come again so often.
+                if self.case.run.cluster.audit == 0.0 || self.tally.of("fault: Lie") > 0 {
+                    return Ok(false);
+                }
+                let Some((host, _)) = self.some_host() else { return Ok(false) };
+                self.hosts[host].lies = self.dice.between(1, 3) as u32;
+            }
             Fault::CrashHub | Fault::PowerOffHub => return Ok(self.crash_hub(fault)),
             Fault::PauseHub if self.hub.cluster.is_none() || self.hub.paused.is_some() => return Ok(false),
             Fault::PauseHub => {
@@ -217,7 +242,8 @@ impl World {
                 let name = if self.dice.chance(50) { self.hosts[host].name.clone() } else { "other".into() };
                 let numerics = "virtual/none/1".into();
                 let protocol = lockstep_proto::PROTOCOL;
-                let hello = Hello { protocol, name, host: "there".into(), pid: 0, numerics };
+                let (host, cpu) = ("there".into(), "virtual".into());
+                let hello = Hello { protocol, name, host, pid: 0, numerics, cpu };
                 self.send_up(link, ToHub::Control(FromWorker::Hello(hello)));
             }
             Fault::OpenAgain => {

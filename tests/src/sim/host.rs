@@ -28,6 +28,8 @@ pub(super) struct Host {
     pub(super) incarnation: u32,
     /// So many of its next gradients hold a number that is not finite.
     pub(super) feverish: u32,
+    /// In so many of its next gradients of audited nodes one bit is wrong.
+    pub(super) lies: u32,
     /// How long a shard or a piece takes, in milliseconds at most.
     pub(super) slowness: u64,
     /// Its computing stands still, in this session; its heartbeat does not.
@@ -63,6 +65,7 @@ impl Host {
             state: State::Away,
             incarnation: 0,
             feverish: 0,
+            lies: 0,
             slowness,
             hung: false,
             leaving: false,

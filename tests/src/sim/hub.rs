@@ -63,7 +63,8 @@ impl Hub {
                     moments.copy_from_slice(saved);
                 }
                 let weights = snapshot.weights.clone();
-                let state = State::new(&case.run, layout, step, case.total_steps, weights, optimizer);
+                let state = State::new(&case.run, layout, step, case.total_steps, weights, optimizer)
+                    .after(save.progress.recent_losses.clone());
                 (Progress { saved_step: Some(step), ..save.progress.clone() }, state)
             }
         };
@@ -77,6 +78,7 @@ impl Hub {
             save_after: None,
             watched: Watched { kind: Kind::Classes, best: None, early_stopping: None },
             on_nonfinite: case.run.train.on_nonfinite,
+            loss_spike: case.run.train.loss_spike,
             heartbeat: Duration::from_millis(case.run.cluster.heartbeat_ms),
             min_workers: case.run.cluster.min_workers,
             numerics: case.run.cluster.numerics,
@@ -85,6 +87,9 @@ impl Hub {
             train: String::new(),
             validation: None,
             window: case.window,
+            blocks: false,
+            seed: case.run.seed,
+            audit: case.run.cluster.audit,
         };
         let machine = Machine::new(config, self.disk.starts, progress, self.disk.fingerprint.clone());
         self.cluster.insert(Cluster::new(machine, reducer, self.disk.starts))

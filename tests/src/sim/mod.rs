@@ -30,7 +30,7 @@ mod trace;
 mod world;
 
 pub use trace::{Failure, Tally};
-pub use world::{replay, simulate};
+pub use world::{Caught, lie, replay, simulate};
 
 /// The names of everything that a simulation may do wrong: each must happen in some seed.
 pub fn faults() -> Vec<String> {
@@ -41,11 +41,14 @@ pub fn faults() -> Vec<String> {
         "disk full",
         "all lost in the middle of a streamed step",
         "a step whose numbers are not finite",
+        "a step whose loss is too high",
         "weights that came in the middle of a forward pass",
         "what a late worker had was computed by another too",
         "a hung worker was put out",
         "fewer workers than the least",
         "a worker left",
+        "two workers computed different numbers",
+        "a worker that computed wrong numbers was put out",
     ];
     let all = faults::ALL.iter().map(|fault| format!("{fault:?}"));
     all.chain(more.map(String::from)).map(|fault| format!("fault: {fault}")).collect()

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use lockstep_core::gradient::Step;
+use lockstep_core::local::LeftOut;
 use lockstep_core::tree::Tree;
 use lockstep_proto::Payloads;
 use lockstep_proto::message::{
-    Down, Explain, Explained, Found, FromWorker, Hello, Outcome, Ready, Reason, ToWorker, Up,
+    Down, Explain, Explained, Found, FromWorker, Gradient, Hello, Outcome, Ready, Reason, ToWorker, Up,
 };
 use lockstep_worker::compute::{self, Emitted};
 use lockstep_worker::session::{Input, Job, Output, Session};
 
+use super::dice::Dice;
 use super::host::State;
 use super::invariants::Verdict;
 use super::network::{Link, Plane, ToHost, ToHub};
-use super::world::{Errand, Event, World};
+use super::world::{Errand, Event, LIES, World};
 
 impl World {
     pub(super) fn errand(&mut self, host: usize, incarnation: u32, errand: Errand) -> Verdict {
@@ -101,6 +103,7 @@ impl World {
             host: format!("host-{host}"),
             pid: incarnation,
             numerics: "virtual/none/1".into(),
+            cpu: "virtual".into(),
         };
         self.send_up(link, ToHub::Control(FromWorker::Hello(hello)));
         self.heartbeat(host, link);
@@ -237,7 +240,7 @@ impl World {
     /// What is wrong with a node's numbers, if it is not this worker alone.
     fn explain(&self, of: Explain) -> Option<Found> {
         let found = Found { shard: of.node.shards().start, row: None, place: "the gradient".into() };
-        Some(found).filter(|_| self.case.leaves_out(of.step))
+        Some(found).filter(|_| self.case.left_out(of.step) == Some(LeftOut::NotFinite))
     }
 
     /// The real arithmetic; its chunks come out one after the other in virtual time.
@@ -272,6 +275,18 @@ impl World {
             self.tally.count("injected: a number that is not finite");
             inputs.iter_mut().for_each(spoil);
         }
+        if process.lies > 0 {
+            let (reducer, lying) = (self.hub.cluster.as_ref().map(|cluster| cluster.reducer()), self.lying);
+            let counts = |input: &&mut Input| matches!(input, Input::Chunk(gradient) if lying || reducer.is_some_and(|reducer| reducer.audits(gradient.node)));
+            let chunks: Vec<&mut Input> = inputs.iter_mut().filter(counts).collect();
+            let which = self.dice.between(0, (chunks.len() as u64).saturating_sub(1)) as usize;
+            if let Some(Input::Chunk(gradient)) = chunks.into_iter().nth(which) {
+                flip(gradient, &mut self.dice);
+                process.lies -= 1;
+                self.tally.count(LIES);
+                self.invariants.audit.lie(&process.name, gradient);
+            }
+        }
         let (incarnation, slowness) = (process.incarnation, process.slowness);
         let began = process.began;
         let mut at = self.now;
@@ -289,6 +304,15 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// One bit of the mantissa of one of its numbers, in f32 and in bf16.
+fn flip(gradient: &mut Gradient, dice: &mut Dice) {
+    let mut bytes = gradient.payload.to_vec();
+    let width = if bytes.len().is_multiple_of(4) { 4 } else { 2 };
+    let number = dice.between(0, (bytes.len() / width) as u64 - 1) as usize;
+    bytes[number * width] ^= 1 << dice.between(0, 6);
+    gradient.payload = bytes.into();
 }
 
 /// Makes the last number of a gradient's chunk NaN.

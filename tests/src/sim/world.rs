@@ -81,6 +81,8 @@ pub(super) struct World {
     /// So many of the next gradients are preceded by bad copies.
     pub(super) tamper: u32,
     pub(super) finished: bool,
+    /// Of a worker that lies in every step nothing is asked but that it is put out.
+    pub(super) lying: bool,
 }
 
 /// Simulates one run, which follows from the seed. What happened, or what went wrong.
@@ -93,8 +95,30 @@ pub fn replay(seed: u64) -> Result<Tally, Box<Failure>> {
     live(seed, usize::MAX)
 }
 
+/// Four workers, of which one flips a bit of every gradient that it computes, with a share of 0.02 audited:
+/// in how many steps it did so until it was put out, at most 400. `None`: the others were faster, so that it
+/// hardly computed.
+pub fn lie(seed: u64) -> Result<Option<Caught>, Box<Failure>> {
+    let tally = run(seed, 60, Some("0.02"))?;
+    let caught = Caught { lies: tally.of(LIES), put_out: tally.of(PUT_OUT) > 0 };
+    Ok(Some(caught).filter(|caught| caught.put_out || caught.lies == MOST_LIES))
+}
+
+/// What became of a worker that computes wrong numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Caught {
+    /// In so many steps it did.
+    pub lies: u64,
+    /// It was put out then.
+    pub put_out: bool,
+}
+
 fn live(seed: u64, lines: usize) -> Result<Tally, Box<Failure>> {
-    let case = Arc::new(Case::new(seed));
+    run(seed, lines, None)
+}
+
+fn run(seed: u64, lines: usize, lying: Option<&str>) -> Result<Tally, Box<Failure>> {
+    let case = Arc::new(Case::new(seed, lying));
     let mut dice = Dice::new(seed, 2);
     let network = Network::new(&mut dice);
     let mut world = World {
@@ -112,6 +136,7 @@ fn live(seed: u64, lines: usize) -> Result<Tally, Box<Failure>> {
         accepted: VecDeque::new(),
         tamper: 0,
         finished: false,
+        lying: lying.is_some(),
     };
     // What a panic would tell is worth little without its seed.
     let caught = catch_unwind(AssertUnwindSafe(|| world.live()));
@@ -126,7 +151,7 @@ fn live(seed: u64, lines: usize) -> Result<Tally, Box<Failure>> {
 impl World {
     fn live(&mut self) -> Verdict {
         self.after(Duration::ZERO, Event::Hub(0, Chore::Restart));
-        let last = self.plan_faults();
+        let last = if self.lying { self.plan_liar() } else { self.plan_faults() };
         self.at(last + PEACE, Event::Peace);
         self.invariants.progress.expect_end(last + PEACE, &self.case);
         while !self.finished {
@@ -137,7 +162,7 @@ impl World {
             self.invariants.progress.check(at)?;
             self.dispatch(event)?;
         }
-        self.finish()
+        if self.invariants.audit.spoiled || self.lying { Ok(()) } else { self.finish() }
     }
 
     pub(super) fn at(&mut self, at: Duration, event: Event) {
@@ -240,24 +265,43 @@ impl World {
             _ => None,
         };
         let refused = refusals(cluster);
+        let audited = gradient.as_ref().is_some_and(|(_, of)| cluster.reducer().audits(of.node));
         cluster.handle(now, input);
         self.invariants.refusals.after(cluster, before)?;
-        if let Some((session, gradient)) = gradient
-            && refusals(cluster) == refused
-        {
+        let gradient = gradient.filter(|_| refusals(cluster) == refused);
+        self.taken(gradient, audited)?;
+        self.outputs()
+    }
+
+    /// Books what the coordinator has taken: a gradient that it did not refuse, or what waited until now.
+    pub(super) fn taken(&mut self, gradient: Option<(Session, Gradient)>, audited: bool) -> Verdict {
+        let Some(cluster) = &self.hub.cluster else { return Ok(()) };
+        let session = gradient.as_ref().map(|(session, _)| *session);
+        for gradient in self.invariants.audit.taken(cluster, gradient, audited)? {
             self.invariants.rows.accepted(&gradient);
-            self.accepted.push_back((session, gradient));
+            self.accepted.extend(session.map(|session| (session, gradient)));
             if self.accepted.len() > 64 {
                 self.accepted.pop_front();
             }
         }
-        self.outputs()
+        if self.invariants.audit.spoiled && !self.lying {
+            self.tally.count("a lie was taken for a node that nobody compares any more");
+            self.finished = true;
+            self.hub.cluster = None;
+            return Ok(());
+        }
+        Ok(())
     }
 }
 
 fn refusals(cluster: &Cluster) -> u64 {
     cluster.refused().values().sum()
 }
+
+/// How often a liar lies.
+pub(super) const MOST_LIES: u64 = 400;
+pub(super) const LIES: &str = "injected: a flipped bit";
+pub(super) const PUT_OUT: &str = "fault: a worker that computed wrong numbers was put out";
 
 /// After the last fault its effects last no longer than this: nobody is hung before half a minute.
 const PEACE: Duration = Duration::from_secs(45);

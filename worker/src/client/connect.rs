@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use lockstep_proto::message::{FromWorker, Hello, Ready, Up};
-use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, ROW_MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_client::ClusterClient;
 use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
 use super::join::Joined;
+use super::served::RowsClient;
 use super::{Heartbeat, Options};
 use crate::task::Unfit;
 use crate::weights::Misfit;
@@ -106,6 +107,13 @@ pub(super) struct Streams {
     pub(super) heartbeat: Option<Heartbeat>,
 }
 
+/// The processor's model, where the system tells it.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    line.map(|(_, model)| model.trim().chars().take(100).collect()).unwrap_or_default()
+}
+
 /// Connects and says Hello.
 pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
     let client = ClusterClient::new(channel(options).await?);
@@ -117,6 +125,7 @@ pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
         host: options.host.clone(),
         pid: std::process::id(),
         numerics: lockstep_core::numerics::name(),
+        cpu: processor(),
     });
     out.send(hello.into()).map_err(|_| Lost::Closed)?;
     let control = client.control(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
@@ -128,10 +137,9 @@ impl Connection {
         self.heartbeat = Some(Heartbeat::start(every, self.out.clone()));
     }
 
-    /// A stream of rows, on a connection of its own.
-    pub(super) async fn rows(&self, request: wire::RowsRequest) -> Result<Streaming<wire::RowsPart>, Lost> {
-        let client = ClusterClient::new(channel(&self.options).await?);
-        Ok(client.max_decoding_message_size(ROW_MESSAGE_LIMIT).rows(request).await?.into_inner())
+    /// For rows, a connection of its own.
+    pub(super) async fn rows(&self, session: Session) -> Result<RowsClient, Lost> {
+        Ok(RowsClient::new(channel(&self.options).await?, session))
     }
 
     /// Opens the tensor connection and tells the coordinator that this worker is ready.

@@ -1,15 +1,18 @@
 //! Joining: from Hello's answer to a task whose bits can be compared.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lockstep_core::run::Problem;
+use lockstep_core::run::{Problem, spec};
 use lockstep_core::{blas, numerics};
-use lockstep_data::{Receiver, Shape, Table};
+use lockstep_data::{BlockCache, Blocks, Catalog, Listing, Rows, Shape, Source};
 use lockstep_proto::Session;
-use lockstep_proto::message::{Dataset, RowsRequest, ToWorker, Welcome};
+use lockstep_proto::message::{Dataset, ToWorker, Welcome};
+use tokio::runtime::Handle;
 use tracing::info;
 
 use super::connect::{Connection, Lost};
+use super::served::{RowsClient, Served};
 use super::{Ended, Options};
 use crate::task::Task;
 
@@ -21,7 +24,7 @@ pub(super) struct Joined {
     pub(super) fingerprint: [u8; 32],
 }
 
-/// Waits for Welcome, fetches the rows, builds the model and computes the fingerprint.
+/// Waits for Welcome, fetches the rows (or what they are), builds the model and computes the fingerprint.
 pub(super) async fn join(
     options: &Options,
     connection: &mut Connection,
@@ -40,13 +43,14 @@ pub(super) async fn join(
     let run = lockstep_core::run::parse(&welcome.run, &[]).map_err(|problem: Problem| unfit(problem))?;
     connection.start_heartbeat(Duration::from_millis(run.cluster.heartbeat_ms));
 
-    let Welcome { session, run, train, validation, window, .. } = welcome;
-    let train = fetch(connection, session, Dataset::Train, &train).await?;
-    let validation = match validation {
-        Some(shape) => Some(fetch(connection, session, Dataset::Validation, &shape).await?),
-        None => None,
+    let client = connection.rows(welcome.session).await?;
+    let (train, validation) = if welcome.blocks {
+        in_blocks(options, client, &run).await?
+    } else {
+        whole(client, &welcome).await?
     };
-    info!("received {} training rows", train.rows());
+    info!("{} training rows{}", train.rows(), if welcome.blocks { ", in blocks" } else { "" });
+    let Welcome { session, run, window, .. } = welcome;
     let ready = tokio::task::spawn_blocking(move || {
         let task = Task::new(&run, train, validation)?;
         let fingerprint = numerics::fingerprint(&task.run, &task.model, task.target, task.train.rows());
@@ -56,23 +60,54 @@ pub(super) async fn join(
     Ok(Ok(Joined { session, window, task, fingerprint }))
 }
 
-/// All rows of a dataset, in their stored type.
-async fn fetch(
-    connection: &Connection,
-    session: Session,
-    dataset: Dataset,
-    shape: &str,
-) -> Result<Table, Lost> {
-    let shape: Shape = serde_json::from_str(shape).map_err(|error| Lost::Rows(error.to_string()))?;
-    let count = shape.rows;
-    let wrong = |error: lockstep_data::PartError| Lost::Rows(error.to_string());
-    let mut receiver = Receiver::new(shape).map_err(wrong)?;
-    let request = RowsRequest { session, dataset, first: 0, count };
-    let mut parts = connection.rows(request.into()).await?;
-    while let Some(part) = parts.message().await? {
-        receiver.append(&part.payload).map_err(wrong)?;
+/// All rows, taken once.
+async fn whole(client: RowsClient, welcome: &Welcome) -> Result<(Rows, Option<Rows>), Lost> {
+    let shape =
+        |json: &str| serde_json::from_str::<Shape>(json).map_err(|error| Lost::Rows(error.to_string()));
+    let train = client.table(Dataset::Train, 0, shape(&welcome.train)?).await?;
+    let validation = match &welcome.validation {
+        Some(json) => Some(client.table(Dataset::Validation, 0, shape(json)?).await?),
+        None => None,
+    };
+    let rows = |table| Rows::Whole(Arc::new(table));
+    Ok((rows(train), validation.map(rows)))
+}
+
+/// Rows that are read when they are needed; of the two, the smaller may be held whole.
+async fn in_blocks(
+    options: &Options,
+    client: RowsClient,
+    run: &spec::Run,
+) -> Result<(Rows, Option<Rows>), Lost> {
+    let json = client.catalog().await?;
+    let catalog: Catalog = serde_json::from_slice(&json).map_err(|error| Lost::Rows(error.to_string()))?;
+    if !catalog.is_sound() {
+        return Err(Lost::Rows("its catalog contradicts itself".into()));
     }
-    receiver.finish().map_err(wrong)
+    let cache = BlockCache::of_user().map(Arc::new);
+    let [train_files, validation_files] = catalog.below(&options.roots, &run.data, run.seed);
+    let dataset = async |dataset: Dataset, listing: &Listing, files: Option<Box<dyn Source>>| {
+        if listing.whole {
+            let table = client.table(dataset, 0, listing.shape.clone()).await?;
+            return Ok::<_, Lost>(Rows::Whole(Arc::new(table)));
+        }
+        let served = Served {
+            rows: client.clone(),
+            runtime: Handle::current(),
+            dataset,
+            shape: listing.shape.clone(),
+            starts: listing.starts(),
+        };
+        let served: Box<dyn Source> = Box::new(served);
+        let sources = files.into_iter().chain([served]).collect();
+        Ok(Rows::Blocks(Arc::new(Blocks::new(listing.clone(), &run.data, cache.clone(), sources))))
+    };
+    let train = dataset(Dataset::Train, &catalog.train, train_files).await?;
+    let validation = match &catalog.validation {
+        Some(listing) => Some(dataset(Dataset::Validation, listing, validation_files).await?),
+        None => None,
+    };
+    Ok((train, validation))
 }
 
 fn unfit(problem: Problem) -> Lost {

@@ -152,6 +152,12 @@ impl Summary {
         self.values.len() == MOST
     }
 
+    /// Whether a value stands in several rows, as far as values were counted.
+    pub fn repeats(&self, rows: u64) -> bool {
+        let counted = if self.has_many() { self.values.values().sum() } else { rows };
+        counted >= 2 * self.values.len() as u64
+    }
+
     fn numbers(&self) -> Option<(f64, f64)> {
         self.range.filter(|_| matches!(self.seen(), Seen::Numeric { .. }))
     }

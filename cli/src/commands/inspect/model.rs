@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use lockstep_coordinator::progress::Progress;
-use lockstep_coordinator::store::{ModelFile, open_checkpoint, open_model, target_of};
-use lockstep_core::evaluation::kind;
+use lockstep_coordinator::store::{ModelFile, kind_of, open_checkpoint, open_model};
 use lockstep_core::metrics::Report;
 use lockstep_data::Inputs;
 use serde_json::{Value, json};
@@ -32,7 +31,7 @@ pub(super) fn checkpoint(path: &Path) -> Result<Description, Failure> {
     let model = open_model(path)?;
     let Progress { samples, last_epoch_loss, evaluation, .. } = checkpoint.progress;
     let report: Option<Report> =
-        evaluation.and_then(|evaluation| evaluation.sums.report(kind(target_of(&model.encoder))));
+        evaluation.and_then(|evaluation| evaluation.sums.report(kind_of(&model.encoder)));
     let moments: Vec<&str> = checkpoint.optimizer.state().map(|(name, _)| name).collect();
     let mut json = json(&model);
     json["kind"] = "checkpoint".into();

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use lockstep_coordinator::assemble;
-use lockstep_coordinator::rows::Rows;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_core::model::{self, Model};
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::Run;
 use lockstep_core::wire;
-use lockstep_data::{Features, Prepared, Table};
+use lockstep_data::{Encoder, FeatureType, Rows, Targets};
 use serde_json::{Value, json};
 
 use super::Description;
@@ -22,9 +22,9 @@ use crate::print::{bytes, count, list, size, table};
 pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Failure> {
     let run = read_run(path, &[])?;
     let base = path.parent().unwrap_or(Path::new(""));
-    let Prepared { train, validation, encoder, .. } =
-        lockstep_data::load(&run.data, run.model.loss, run.seed, base).map_err(Failure::bad)?;
-    let rows = Rows { train, validation };
+    let rows = lockstep_data::load(&run.data, lockstep_data::Goal::of(&run), run.seed, base)
+        .map_err(Failure::bad)?;
+    let rows = Datasets::new(rows);
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", path.display())))?;
     let layers: Vec<model::Cost> = model.costs().collect();
@@ -32,7 +32,9 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
     let plan = assemble::plan(&run, &rows);
     let (forward, both) = model.multiply_adds();
     let validation = rows.validation.as_ref().map_or(0, |table| table.rows());
-    let classes = encoder.labels().map_or(0, <[String]>::len);
+    let classes = rows.catalog.encoder.labels().map_or(0, <[String]>::len);
+    let encoder = &rows.catalog.encoder;
+    let balance = balance(encoder, &rows.train);
     let prediction = Prediction::of(cluster, &run, &model);
     let json = json!({
         "kind": "run file",
@@ -41,6 +43,8 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         "rows": { "train": rows.train.rows(), "validation": validation },
         "sample": rows.train.shape().sample,
         "classes": classes,
+        "class_balance": balance.iter().map(|class| class.json()).collect::<Vec<_>>(),
+        "weight_column": encoder.weight_column(),
         "steps_per_epoch": plan.steps_per_epoch(),
         "steps": assemble::total_steps(&run, &rows),
         "parameters": model.layout().trained(),
@@ -55,6 +59,11 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         ("run", format!("{} ({})", run.name, path.display())),
         ("rows", format!("{} to train on, {} to validate on", count(rows.train.rows()), count(validation))),
         ("a row", format!("{:?}{}", rows.train.shape().sample, classes_text(classes))),
+        ("classes", classes_shown(&balance)),
+        (
+            "weights",
+            encoder.weight_column().map(|column| format!("the column {column:?}")).unwrap_or_default(),
+        ),
         ("loss", run.model.loss.name().into()),
         ("parameters", format!("{} ({})", size(model.layout()), bytes(4 * model.layout().len() as u64))),
         ("arithmetic", format!("{} multiply-adds a row, {} with backward", count(forward), count(both))),
@@ -73,6 +82,7 @@ pub(super) fn describe(path: &Path, cluster: Cluster) -> Result<Description, Fai
         ("memory", format!("about {} in one worker of all shards", bytes(cost.worker))),
         ("", format!("about {} in the coordinator", bytes(cost.coordinator))),
     ];
+    facts.retain(|(name, fact)| name.is_empty() || !fact.is_empty());
     facts.extend(prediction.map(|prediction| ("a step takes", prediction.text())));
     let header = ["layer", "inputs", "outputs", "parameters", "multiply-adds"].map(String::from).to_vec();
     let lines = std::iter::once(header).chain(layers.iter().map(cells));
@@ -86,6 +96,48 @@ fn classes_text(classes: usize) -> String {
     } else {
         format!(", one of {classes} classes to predict")
     }
+}
+
+/// A class among the training rows.
+struct Balance<'a> {
+    label: &'a str,
+    rows: u64,
+    weight: f64,
+}
+
+impl Balance<'_> {
+    fn json(&self) -> Value {
+        json!({ "label": self.label, "rows": self.rows, "weight": self.weight })
+    }
+}
+
+fn balance<'a>(encoder: &'a Encoder, train: &Rows) -> Vec<Balance<'a>> {
+    let weights = encoder.weights.as_ref().and_then(|weights| weights.classes.as_deref()).unwrap_or_default();
+    let labels = encoder.labels().unwrap_or_default().iter().enumerate();
+    let mut classes: Vec<_> = labels
+        .map(|(class, label)| Balance { label, rows: 0, weight: weights.get(class).copied().unwrap_or(1.0) })
+        .collect();
+    // Rows in blocks are not counted: it would take a pass over all of them.
+    let Rows::Whole(train) = train else { return Vec::new() };
+    if let Targets::Classes { of, .. } = train.targets() {
+        for class in of {
+            classes.get_mut(*class as usize).into_iter().for_each(|class| class.rows += 1);
+        }
+    }
+    classes
+}
+
+/// Empty without classes, and where there are too many for a line.
+fn classes_shown(classes: &[Balance<'_>]) -> String {
+    const MOST: usize = 10;
+    let shown = |class: &Balance<'_>| match class.weight {
+        1.0 => format!("{} {}", class.label, count(class.rows)),
+        weight => format!("{} {} (of weight {weight:.3})", class.label, count(class.rows)),
+    };
+    if classes.len() > MOST {
+        return String::new();
+    }
+    classes.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 fn as_json(layer: &model::Cost) -> Value {
@@ -112,14 +164,17 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(run: &Run, model: &Model, rows: &Rows) -> Self {
+    fn of(run: &Run, model: &Model, rows: &Datasets) -> Self {
         let (trained, all) = (model.layout().trained() as u64, model.layout().len() as u64);
         // Up, running statistics are never rounded; down they are like everything else.
         let width = wire::width(run.cluster.wire) as u64;
         let (up, down) = (trained * width + 4 * (all - trained), all * width);
         let vector = 4 * all;
-        let stored =
-            [Some(&rows.train), rows.validation.as_ref()].into_iter().flatten().map(stored).sum::<u64>();
+        let stored = [Some(&rows.train), rows.validation.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|rows| stored(run, rows))
+            .sum::<u64>();
         // Input, every layer's output, and two gradients of the widest.
         let widths: Vec<u64> = model.costs().map(|layer| layer.outputs as u64).collect();
         let widest = widths.iter().copied().max().unwrap_or(0);
@@ -142,8 +197,10 @@ impl Cost {
     }
 }
 
-fn stored(table: &Table) -> u64 {
-    let values = table.rows() * table.width() as u64;
-    let targets = 4 * table.rows();
-    targets + if matches!(table.features(), Features::U8(_)) { values } else { 4 * values }
+/// Rows that are held; of rows in blocks, what may be held of them.
+fn stored(run: &Run, rows: &Rows) -> u64 {
+    let shape = rows.shape();
+    let values = shape.rows * shape.width().unwrap_or(0) as u64;
+    let all = 4 * shape.rows + if shape.features == FeatureType::U8 { values } else { 4 * values };
+    if matches!(rows, Rows::Blocks(_)) { all.min(run.data.in_memory) } else { all }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::HumanDuration;
 use lockstep_coordinator::assemble;
+use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::reducer::Snapshot;
-use lockstep_coordinator::rows::Rows;
 use lockstep_coordinator::store::{digest_of, open_checkpoint};
 use lockstep_core::epoch::Order;
 use lockstep_core::local::Local;
@@ -46,7 +46,7 @@ pub struct Bench {
 impl Bench {
     /// # Errors
     /// The rows do not fit the run file.
-    pub fn new(record: &Record, model: Model, rows: Rows) -> Result<Self, Failure> {
+    pub fn new(record: &Record, model: Model, rows: Datasets) -> Result<Self, Failure> {
         let total_steps = assemble::total_steps(&record.run, &rows);
         let task = Task::new(&to_toml(&record.run), rows.train, None).map_err(Failure::bad)?;
         Ok(Self { task, model, total_steps })
@@ -62,7 +62,8 @@ impl Bench {
         let mut local = Local::new(record.run.clone(), self.model.clone(), self.total_steps).on(threads);
         if let Some((folder, _)) = record.checkpoints.get(&from) {
             let checkpoint = open_checkpoint(folder)?;
-            local = local.at(from, checkpoint.weights, checkpoint.optimizer);
+            local =
+                local.at(from, checkpoint.weights, checkpoint.optimizer, checkpoint.progress.recent_losses);
         }
         let mut done = Rerun { from, to, equal: 0 };
         let mut order = self.task.order();

@@ -27,7 +27,7 @@ fn with(watched: Watched, save_after: Option<Duration>) -> Machine {
 
 fn saves(actions: &[Action]) -> Vec<(u64, bool)> {
     let save = |action: &Action| match action {
-        Action::Save(Save { progress, milestone }) => Some((progress.step, *milestone)),
+        Action::Save(save) => Some((save.progress.step, save.milestone)),
         _ => None,
     };
     actions.iter().filter_map(save).collect()

@@ -13,7 +13,11 @@ pub struct Data {
     pub validation: Validation,
     /// The column to predict; always there for a table, never for an IDX pair.
     pub target: Option<String>,
-    /// The feature columns; `None` means every column but the target and those that are ignored.
+    /// What of a numeric target is learnt, the number itself by default.
+    pub target_scale: TargetScale,
+    /// The column of the rows' weights; `None`: 1 each.
+    pub weight: Option<String>,
+    /// The feature columns; `None` means every column but the target, the weight and those that are ignored.
     pub features: Option<Vec<String>>,
     /// What columns are; the kinds of others are inferred from the training rows.
     pub columns: BTreeMap<String, Column>,
@@ -25,6 +29,15 @@ pub struct Data {
     pub in_memory: u64,
     /// Rows in one shuffle window of a span, 16,384 by default.
     pub shuffle_rows: u64,
+}
+
+/// What of a numeric target is learnt. Predictions and errors are in the column's own unit all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetScale {
+    /// The number as it is.
+    None,
+    /// (t - mean) / deviation, both over the training rows.
+    Standardize,
 }
 
 /// How files are read.
@@ -88,10 +101,13 @@ pub enum Column {
         /// Whether a second value tells if the first was missing.
         indicator: bool,
     },
-    /// One of some values: a place for each, and one for all others.
+    /// One of some values: a place or a vector for each, and one for all others.
     Categorical {
-        /// At most so many values have a place of their own, the most frequent ones. 100 by default.
+        /// At most so many values have a place of their own, the most frequent ones. 100 by default, and
+        /// 100,000 with an embedding.
         most: u64,
+        /// A learnt vector of so many numbers stands for each value, instead of a place.
+        embedding: Option<u64>,
     },
     /// True or false: 1 or 0.
     Boolean,

@@ -44,6 +44,8 @@ pub struct Cluster {
     pub heartbeat_ms: u64,
     /// No step begins with fewer workers. 1 by default.
     pub min_workers: u32,
+    /// The share of (step, node) pairs that are computed by a second worker too and compared. 0 by default.
+    pub audit: f64,
 }
 
 /// How gradients and weights travel.

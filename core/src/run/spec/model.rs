@@ -142,6 +142,14 @@ impl Loss {
             Self::Hinge => "hinge",
         }
     }
+
+    /// Whether rows are labelled with classes, not with numbers.
+    pub const fn takes_classes(self) -> bool {
+        match self {
+            Self::CrossEntropy | Self::BinaryCrossEntropy | Self::Perceptron | Self::Hinge => true,
+            Self::MeanSquaredError | Self::MeanAbsoluteError | Self::Huber { .. } => false,
+        }
+    }
 }
 
 impl Activation {

@@ -1,5 +1,7 @@
 //! `[train]`, as it is meant.
 
+use std::collections::BTreeMap;
+
 use crate::metrics::Metric;
 
 /// How the network is trained.
@@ -19,8 +21,31 @@ pub struct Train {
     pub evaluate_every: Option<u64>,
     /// End before the last epoch when evaluations bring nothing better.
     pub early_stopping: Option<EarlyStopping>,
+    /// What a row counts for by its class, times its own weight; 1 by default.
+    pub class_weights: Option<ClassWeights>,
     /// What follows a gradient or a loss that is not finite, `Stop` by default.
     pub on_nonfinite: OnNonfinite,
+    /// Steps whose loss is far above those before are left out.
+    pub loss_spike: Option<LossSpike>,
+}
+
+/// When a step's loss is too high.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossSpike {
+    /// Above so many times the median; more than 1.
+    pub factor: f64,
+    /// Of so many steps before it, 100 by default.
+    pub window: u64,
+}
+
+/// What a row counts for by its class.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClassWeights {
+    /// rows / (classes · rows of the class), over the training rows: every class weighs the same in sum,
+    /// as `class_weight="balanced"` of scikit-learn.
+    Balanced,
+    /// By label, 1 for those that are not named.
+    Of(BTreeMap<String, f64>),
 }
 
 /// What follows a gradient or a loss that is not finite, once a second worker has found the same. It

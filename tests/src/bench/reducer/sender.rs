@@ -158,6 +158,7 @@ impl Sender {
             host: "localhost".into(),
             pid: std::process::id(),
             numerics: numerics::name(),
+            cpu: String::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What must hold after every event, a file each.
 
+mod audit;
 mod commits;
 mod flapping;
 mod generations;
@@ -21,6 +22,7 @@ pub(super) type Verdict = Result<(), String>;
 /// All of them, over all lives of the coordinator.
 #[derive(Debug, Default)]
 pub(super) struct Invariants {
+    pub(super) audit: audit::Audit,
     pub(super) commits: commits::Commits,
     pub(super) flapping: flapping::Flapping,
     pub(super) generations: generations::Generations,
@@ -35,6 +37,7 @@ pub(super) struct Invariants {
 impl Invariants {
     /// The coordinator starts, at this step.
     pub(super) fn start(&mut self, step: u64) {
+        self.audit.start();
         self.commits.start(step);
         self.flapping.start();
         self.rows.start();
