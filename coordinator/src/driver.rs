@@ -52,6 +52,9 @@ pub struct Ended {
     pub bytes: Bytes,
 }
 
+/// How long an ended run waits for workers that it has lost a moment ago.
+const LINGER: Duration = Duration::from_secs(2);
+
 #[derive(Default)]
 struct Outboxes {
     control: BTreeMap<Session, mpsc::UnboundedSender<ToWorker>>,
@@ -89,6 +92,7 @@ impl<E: Effects> Driver<E> {
         self.cluster.handle(now, Input::Start);
         loop {
             if let Some((outcome, text)) = self.perform() {
+                self.see_off().await;
                 let Self { cluster, bytes, .. } = self;
                 return Ended { outcome, text, cluster, bytes };
             }
@@ -106,6 +110,24 @@ impl<E: Effects> Driver<E> {
                     let now = self.clock.now();
                     self.cluster.handle_timeout(now);
                 }
+            }
+        }
+    }
+
+    /// A worker that was cut off as the run ended comes again, and is told.
+    async fn see_off(&mut self) {
+        let until = self.clock.now() + LINGER;
+        loop {
+            let now = self.clock.now();
+            let left = until.saturating_sub(now);
+            if left.is_zero() || !self.cluster.machine().awaits(now) {
+                return;
+            }
+            if let Ok(Some(call)) =
+                tokio::time::timeout(left.min(self.heartbeat / 2), self.calls.recv()).await
+            {
+                self.take(call);
+                self.perform();
             }
         }
     }

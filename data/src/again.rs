@@ -7,8 +7,10 @@ use lockstep_core::run::spec::{Data, Source, Validation};
 
 use crate::formats::expand;
 use crate::load::{Maker, held};
-use crate::places::{Location, stamp};
-use crate::{BlockCache, Catalog, DataError, Dataset, FileEntry, Held, Listing, Prepared, Rows, reopen};
+use crate::places::{Location, is_as_described};
+use crate::{
+    BlockCache, Catalog, DataError, Dataset, FileEntry, Held, Listing, Prepared, Rows, reopen, unwatched,
+};
 
 /// The data of a run with this catalog, if they are in blocks and their files are those of then by name,
 /// length and time; `None` if only [`crate::load`] can tell. Rows that have changed all the same are found
@@ -30,6 +32,7 @@ pub fn again(catalog: Catalog, data: &Data, seed: u64, base: &Path) -> Result<Op
         data,
         encoder: Arc::new(catalog.encoder.clone()),
         cache: BlockCache::of_user().map(Arc::new),
+        watch: &unwatched,
     };
     let files = open(&data.train, &catalog.train_files)?;
     let Some(train) = maker.again(&files, trained, &catalog.train)? else { return Ok(None) };
@@ -68,20 +71,14 @@ impl Maker<'_> {
     }
 }
 
-/// Whether a path or URL means the same files, as far as can be seen without reading them.
+/// Whether a path means the same files, as far as can be seen without reading them.
 fn is_as_then(source: &Source, then: &[FileEntry], data: &Data, base: &Path) -> bool {
     let now = match source {
         Source::Idx { images, labels } => {
-            [images, labels].map(|text| Location::of(text, base)).into_iter().collect()
+            [images, labels].into_iter().map(|path| Location::of(path, base)).collect()
         }
         Source::File(path) => expand(path, base, data.reading.format),
     };
-    let same = |(location, entry): (Location, &FileEntry)| {
-        stamp(location).is_ok_and(|now| {
-            let dated = entry.modified.is_some() || entry.etag.is_some();
-            let then = (&entry.path, entry.length, entry.modified, &entry.etag);
-            dated && then == (&now.path, now.length, now.modified, &now.etag)
-        })
-    };
-    now.is_ok_and(|now| now.len() == then.len() && now.into_iter().zip(then).all(same))
+    let same = |(location, entry)| is_as_described(location, entry);
+    now.is_ok_and(|now: Vec<Location>| now.len() == then.len() && now.into_iter().zip(then).all(same))
 }

@@ -147,6 +147,7 @@ impl Machine {
         self.notice(Notice::Differs { workers, step, node });
         self.complete_audits(now);
         self.settle_disputes(now);
+        self.stop_if_idle(now);
     }
 
     /// Where everyone who could decide has computed something else, all of them come again.
@@ -165,7 +166,7 @@ impl Machine {
         for session in computers {
             let why =
                 format!("another computed other numbers for shards {node}, and no third is here to decide");
-            self.end(session, why, Some(Reason::Late));
+            self.end(now, session, why, Some(Reason::Late));
         }
         self.go_on_without(now);
     }

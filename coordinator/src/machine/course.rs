@@ -144,14 +144,14 @@ impl Machine {
         }
     }
 
-    /// After a stop: nothing is computed any more, or nobody is left to compute it.
+    /// After a stop: nothing is computed any more, or nobody is left to compute it or to decide who is right.
     pub(super) fn stop_if_idle(&mut self, now: Duration) {
         if !self.stopping {
             return;
         }
         match &self.work {
             Work::Idle | Work::Evaluation(_) => self.boundary(now),
-            Work::Step(_) if self.members.active().next().is_none() => {
+            Work::Step(_) if self.members.active().next().is_none() || self.undecided().is_some() => {
                 self.work = Work::Abandoned;
                 self.actions.push_back(Action::Abandon);
             }
@@ -161,8 +161,10 @@ impl Machine {
 
     pub(super) fn finish(&mut self, outcome: Outcome, text: String) {
         self.work = Work::Ended;
+        let end = End { outcome, text: text.clone() };
+        self.end = Some(end.clone());
         for session in self.members.all() {
-            self.send(session, ToWorker::End(End { outcome, text: text.clone() }));
+            self.send(session, ToWorker::End(end.clone()));
             self.actions.push_back(Action::Close(session));
         }
         self.actions.push_back(Action::Finish(outcome, text));

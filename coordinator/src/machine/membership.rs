@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Config, Fingerprint, Machine, Work};
+use super::{Action, Config, Fingerprint, Machine, RETURN, Work};
 use crate::notice::{Notice, Open};
 use lockstep_core::run::spec::Numerics;
 use lockstep_proto::message::{Hello, Ready, Reason, Refused, ToWorker, Welcome};
@@ -47,6 +47,7 @@ impl Machine {
         if let Some(old) = self.members.by_name(&hello.name) {
             self.lose(now, old, "a new session came under its name".into(), Some(Reason::Replaced));
         }
+        self.missing.remove(&hello.name);
         self.members.join(session, now, hello);
         let Config { run, train, validation, kernel, window, blocks, .. } = &self.config;
         let welcome = Welcome {
@@ -169,16 +170,20 @@ impl Machine {
 
     /// A session ends; its open work goes to others in the same step.
     pub(super) fn lose(&mut self, now: Duration, session: Session, why: String, tell: Option<Reason>) {
-        if self.end(session, why, tell) {
+        if self.end(now, session, why, tell) {
             self.go_on_without(now);
         }
     }
 
     /// A session ends. Whether it took part in the work.
-    pub(super) fn end(&mut self, session: Session, why: String, tell: Option<Reason>) -> bool {
+    pub(super) fn end(&mut self, now: Duration, session: Session, why: String, tell: Option<Reason>) -> bool {
         let Some(member) = self.members.leave(session) else { return false };
         self.assigned.remove(&session);
         self.pace.forget(session);
+        if tell.is_none_or(Reason::may_return) {
+            self.missing.retain(|_, lost| now.saturating_sub(*lost) < RETURN);
+            self.missing.insert(member.hello.name.clone(), now);
+        }
         if let Some(reason) = tell {
             self.refuse(session, reason, why.clone());
         } else {

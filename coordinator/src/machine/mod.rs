@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
-use lockstep_proto::message::{Outcome, Reason, ToWorker};
+use lockstep_proto::message::{End, Outcome, Reason, ToWorker};
 use lockstep_proto::{Generation, Session};
 
 use crate::notice::Notice;
@@ -88,6 +88,10 @@ pub struct Machine {
     suspicions: nonfinite::Suspicions,
     stopping: bool,
     told_no_audit: bool,
+    /// How the run has ended.
+    end: Option<End>,
+    /// Workers that were lost and have not come again, and when.
+    missing: BTreeMap<String, Duration>,
     balance: Balance,
     pace: Pace,
     wait: Option<Wait>,
@@ -113,6 +117,8 @@ impl Machine {
             suspicions: nonfinite::Suspicions::default(),
             stopping: false,
             told_no_audit: false,
+            end: None,
+            missing: BTreeMap::new(),
             balance: Balance::default(),
             pace: Pace::default(),
             wait: None,
@@ -142,6 +148,11 @@ impl Machine {
         &self.progress
     }
 
+    /// Whether a worker that was lost a moment ago may come again, to hear that the run has ended.
+    pub fn awaits(&self, now: Duration) -> bool {
+        self.missing.values().any(|lost| now.saturating_sub(*lost) < RETURN)
+    }
+
     /// Whether the session is one of the run's.
     pub fn knows(&self, session: Session) -> bool {
         self.members.get(session).is_some()
@@ -166,8 +177,10 @@ impl Machine {
     /// Takes an event. Messages of sessions that have ended change nothing.
     pub fn handle(&mut self, now: Duration, event: Event) {
         if matches!(self.work, Work::Ended) {
-            if let Event::Hello(session, _) = event {
-                self.refuse(session, Reason::Ending, "the run has ended".into());
+            if let (Event::Hello(session, hello), Some(end)) = (event, self.end.clone()) {
+                self.missing.remove(&hello.name);
+                self.send(session, ToWorker::End(end));
+                self.actions.push_back(Action::Close(session));
             }
             return;
         }
@@ -248,3 +261,6 @@ impl Machine {
         self.actions.push_back(Action::Notice(notice));
     }
 }
+
+/// A worker that lives comes again within this time.
+const RETURN: Duration = Duration::from_secs(3);

@@ -389,9 +389,9 @@ fn a_stop_during_the_last_evaluation_leaves_it_due_and_keeps_the_digest() {
 fn a_resume_at_the_end_ends() {
     let mut machine = machine(Progress { step: 4, saved_step: Some(4), ..Progress::default() });
     let text: String = "all steps are done".into();
-    assert_eq!(handle(&mut machine, Event::Start), [Action::Finish(Outcome::Finished, text)]);
-    let ended = "the run has ended";
-    assert_eq!(handle(&mut machine, hello(A)), refused(A, Reason::Ending, ended));
+    assert_eq!(handle(&mut machine, Event::Start), [Action::Finish(Outcome::Finished, text.clone())]);
+    let end = ToWorker::End(End { outcome: Outcome::Finished, text });
+    assert_eq!(handle(&mut machine, hello(A)), [Action::Send(A, end), Action::Close(A)]);
 }
 
 #[test]

@@ -109,23 +109,25 @@ pub(crate) struct Opened {
 /// # Errors
 /// There is no such file, or it cannot be read or inflated.
 pub(crate) fn open(location: Location) -> Result<Opened, DataError> {
-    let (stamp, blob) = match location {
-        Location::File(path) => local::open(&path)?,
-        #[cfg(feature = "objects")]
-        Location::Object(found) => objects::open(found)?,
-    };
+    let (stamp, blob) = packed(location)?;
     inflate::inflated(stamp, blob)
 }
 
-/// What is known of a file without reading it.
-///
-/// # Errors
-/// There is no such file, or its store cannot tell.
-pub(crate) fn stamp(location: Location) -> Result<Stamp, DataError> {
+/// Whether a file is the one of a description, as far as can be seen without reading it.
+pub(crate) fn is_as_described(location: Location, entry: &FileEntry) -> bool {
+    let Ok((Stamp { path, length, modified, etag }, _)) = packed(location) else { return false };
+    let known = modified.is_some() || etag.is_some();
+    known
+        && (path, length, modified, etag)
+            == (entry.path.clone(), entry.length, entry.modified, entry.etag.clone())
+}
+
+/// As it lies there.
+fn packed(location: Location) -> Result<(Stamp, Arc<dyn Blob>), DataError> {
     match location {
-        Location::File(path) => local::open(&path).map(|(stamp, _)| stamp),
+        Location::File(path) => local::open(&path),
         #[cfg(feature = "objects")]
-        Location::Object(found) => objects::open(found).map(|(stamp, _)| stamp),
+        Location::Object(found) => objects::open(found),
     }
 }
 

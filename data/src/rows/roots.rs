@@ -11,6 +11,7 @@ use super::blocks::Source;
 use super::catalog::Catalog;
 use super::files::{Files, Held, Opener};
 use crate::load::held;
+use crate::places::is_url;
 use crate::{FileEntry, reopen};
 
 /// Folders, and beginnings of URLs, whatever a coordinator says.
@@ -101,10 +102,6 @@ impl Catalog {
         let folder = |entry: &FileEntry| entry.path.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
         files.filter_map(folder).collect::<BTreeSet<_>>().into_iter().collect()
     }
-}
-
-fn is_url(path: &str) -> bool {
-    path.contains("://")
 }
 
 /// The deepest folder that has all files.

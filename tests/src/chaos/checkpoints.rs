@@ -83,7 +83,8 @@ fn phase(run: &Path) -> Phase {
 /// So many kills. Fails if the bits are not those of one process.
 pub fn run(mut moments: Moments, kills: usize) -> Report {
     let epochs = 10 + 8 * kills as u32;
-    let run = RunFile { epochs, every_steps: 4, heartbeat_ms: 2000, ..RunFile::default() };
+    let run =
+        RunFile { epochs, every_steps: 4, heartbeat_ms: 2000, layers: RunFile::WIDE, ..RunFile::default() };
     let site = Site::new(&run.text());
     let (mut coordinator, address) = site.coordinator(None, &[]);
     let _workers = ["a", "b"].map(|name| site.worker(name, address, &[]));

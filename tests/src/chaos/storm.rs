@@ -48,6 +48,9 @@ const OTHERS: [Fault; 9] = [
     Fault::FullDisk,
 ];
 
+/// What is said of a checkpoint that met a full disk.
+const FAILED: &str = "could not be written";
+
 /// Workers that are always there.
 const WORKERS: usize = 3;
 
@@ -99,24 +102,14 @@ pub fn run(mut moments: Moments, kills: u64, others: u64) -> Report {
     }
     // Long enough that the last fault meets it at work.
     let epochs = 20 + 5 * schedule.len() as u32;
-    let run = RunFile {
-        epochs,
-        every_steps: 10,
-        heartbeat_ms: 100,
-        layers: RunFile::NORMALISED,
-        ..RunFile::default()
-    };
+    let run =
+        RunFile { epochs, every_steps: 10, heartbeat_ms: 100, layers: RunFile::WIDE, ..RunFile::default() };
     let mut storm = Storm::new(&run, moments);
     let mut faults = BTreeMap::new();
     for fault in schedule {
         let step = storm.site.step() + storm.moments.below(6);
-        storm.site.until_step(step);
+        storm.until("a fault's step is done", |site| site.step() >= step);
         storm.moments.pause(Duration::from_millis(5));
-        assert!(
-            storm.coordinator.ended().is_none(),
-            "the run ended before its faults\n{}",
-            storm.site.logs()
-        );
         if storm.strike(fault) {
             *faults.entry(fault).or_insert(0) += 1;
         }
@@ -138,6 +131,20 @@ impl Storm {
         storm
     }
 
+    /// Waits as long as the run goes on.
+    fn until(&mut self, what: &str, done: impl Fn(&Site) -> bool) {
+        let Self { site, coordinator, .. } = self;
+        site.until(what, || {
+            let ended = coordinator.ended();
+            assert!(ended.is_none(), "the run ended before {what}: {ended:?}\n{}", site.logs());
+            done(site).then_some(())
+        });
+    }
+
+    fn until_logged(&mut self, text: &str, times: usize) {
+        self.until(&format!("{times} times {text:?}"), |site| site.log().matches(text).count() >= times);
+    }
+
     fn name(&mut self) -> String {
         self.named += 1;
         format!("w{}", self.named)
@@ -152,13 +159,13 @@ impl Storm {
     /// One that has joined.
     fn some_worker(&mut self) -> usize {
         let some = self.moments.below(WORKERS as u64) as usize;
-        self.site.until_logged(&format!("worker {} on", self.workers[some].name), 1);
+        self.until_logged(&format!("worker {} on", self.workers[some].name), 1);
         some
     }
 
     /// Until the run does without this worker, or has noticed that it came again.
-    fn until_missed(&self, some: usize, before: usize) {
-        self.site.until_logged(&self.gone(some), before + 1);
+    fn until_missed(&mut self, some: usize, before: usize) {
+        self.until_logged(&self.gone(some), before + 1);
     }
 
     fn gone(&self, some: usize) -> String {
@@ -198,7 +205,7 @@ impl Storm {
                 }
                 let name = self.name();
                 self.spare = Some(self.site.worker(&name, self.address, &[]));
-                self.site.until_logged(&format!("worker {name} on"), 1);
+                self.until_logged(&format!("worker {name} on"), 1);
             }
             Fault::KillCoordinator => {
                 self.coordinator.kill();
@@ -228,10 +235,13 @@ impl Storm {
             }
             Fault::FullDisk => {
                 let Some(disk) = &self.disk else { return false };
-                let failed = || self.coordinator.errors().matches("could not be written").count();
-                let before = failed();
+                let failed = self.coordinator.errors().matches(FAILED).count();
                 disk.fill();
-                self.site.until("a checkpoint fails", || (failed() > before).then_some(()));
+                let Self { site, coordinator, .. } = self;
+                site.until("a checkpoint fails", || {
+                    assert!(coordinator.ended().is_none(), "{}", coordinator.errors());
+                    (coordinator.errors().matches(FAILED).count() > failed).then_some(())
+                });
                 disk.make_room();
             }
         }

@@ -58,6 +58,10 @@ impl RunFile {
     pub const NORMALISED: &str = r#"["batch_norm", { linear = 33 }, { batch_norm = { momentum = 0.2 } }, "relu",
     { residual = [{ linear = 33 }, { batch_norm = { affine = false } }, "relu", { dropout = 0.2 }] }, { linear = 10 }]"#;
 
+    /// Steps of some milliseconds, checkpoints of some megabytes.
+    pub const WIDE: &str =
+        r#"[{ linear = 256 }, "batch_norm", "relu", { linear = 256 }, "relu", { linear = 10 }]"#;
+
     /// The validation rows.
     pub fn validation() -> PathBuf {
         example("digits-test.csv")

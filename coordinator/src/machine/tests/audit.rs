@@ -137,3 +137,24 @@ fn what_is_chosen_depends_on_seed_step_and_node_alone() {
 }
 
 const GOLDEN: &str = "[0, 6, 7, 0-1, 2-3, 0-3, 0-7]";
+
+/// While it stops, nobody is taken who could decide: the step is given up.
+#[test]
+fn a_stop_does_not_wait_for_an_opinion() {
+    let stop = || Event::Stop { untouched: false };
+    let again = [4, 5].map(|number| Session::new(1, number));
+    for alone in [true, false] {
+        let mut machine = audited(&[A, B]);
+        handle(&mut machine, Event::Differs(LEFT, vec![A, B]));
+        join(&mut machine, again[0]);
+        let actions = if alone {
+            handle(&mut machine, stop())
+        } else {
+            join(&mut machine, again[1]);
+            let actions = handle(&mut machine, stop());
+            assert!(!actions.contains(&Action::Abandon), "{actions:?}");
+            handle(&mut machine, Event::Gone(again[1], "gone".into()))
+        };
+        assert!(actions.contains(&Action::Abandon), "{actions:?}");
+    }
+}

@@ -55,11 +55,16 @@ impl Audit {
                 here.push(gradient);
             }
         }
-        // One copy is enough after all.
+        // One copy is enough after all; what waits in a step that is given up is not taken.
+        let progress = cluster.machine().progress();
+        let taken = |of: &Gradient| match reducer.ledger().step() {
+            Some(step) if step == of.step => is_here(of),
+            _ => progress.step > of.step && !progress.skipped.contains(&of.step),
+        };
         let over = |kept: &Gradient| kept.step != reducer.step() || !reducer.audits(kept.node);
         for (_, kept) in self.kept.extract_if(.., |(_, kept)| over(kept)) {
             let new = !here.iter().any(|other| (other.node, other.chunk) == (kept.node, kept.chunk));
-            if new && is_here(&kept) {
+            if new && taken(&kept) {
                 here.push(kept);
             }
         }
