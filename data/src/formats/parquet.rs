@@ -152,7 +152,7 @@ impl Dataset for Parquet {
 fn pages_of(pages: &[PageLocation], whole: Range<u64>, first: u64, rows: u64) -> Vec<Range<u64>> {
     let at = |page: &PageLocation| u64::try_from(page.offset).unwrap_or(whole.end);
     let row = |page: &PageLocation| u64::try_from(page.first_row_index).unwrap_or(0);
-    let mut ranges = vec![whole.start..pages.first().map_or(whole.start, at)];
+    let mut ranges = Vec::from_iter(pages.first().map(|page| whole.start..at(page)));
     for (place, page) in pages.iter().enumerate() {
         let end = pages.get(place + 1).map_or(u64::MAX, row);
         if end > first && row(page) < first + rows {

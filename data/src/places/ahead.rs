@@ -19,8 +19,14 @@ const PIECE: u64 = 1 << 20;
 /// A blob that reads ahead within ranges.
 pub(crate) struct Ahead {
     blob: Arc<dyn Blob>,
-    /// For each range, bytes of it that are here, and where they start.
-    ranges: Vec<(Range<u64>, Mutex<(u64, Bytes)>)>,
+    ranges: Vec<Span>,
+}
+
+/// A range.
+struct Span {
+    whole: Range<u64>,
+    /// Bytes of it that are here, and where they start.
+    here: Mutex<(u64, Bytes)>,
 }
 
 impl Ahead {
@@ -30,9 +36,8 @@ impl Ahead {
         let ranges = merged(ranges, blob.length());
         let all = ranges.iter().fold(0u64, |all, range| all.saturating_add(range.end - range.start));
         let here = if all <= MOST { blob.get_all(ranges.clone())? } else { vec![Bytes::new(); ranges.len()] };
-        let here = here.into_iter().zip(&ranges).map(|(bytes, range)| Mutex::new((range.start, bytes)));
-        let ranges = ranges.iter().cloned().zip(here).collect();
-        Ok(Self { blob, ranges })
+        let span = |(whole, bytes): (Range<u64>, _)| Span { here: Mutex::new((whole.start, bytes)), whole };
+        Ok(Self { blob, ranges: ranges.into_iter().zip(here).map(span).collect() })
     }
 }
 
@@ -67,9 +72,9 @@ impl Blob for Ahead {
     }
 
     fn get(&self, range: Range<u64>) -> Result<Bytes, DataError> {
-        let after = self.ranges.partition_point(|(whole, _)| whole.start <= range.start);
+        let after = self.ranges.partition_point(|span| span.whole.start <= range.start);
         let known = after.checked_sub(1).and_then(|place| self.ranges.get(place));
-        let Some((whole, here)) = known.filter(|(whole, _)| range.end <= whole.end) else {
+        let Some(Span { whole, here }) = known.filter(|span| range.end <= span.whole.end) else {
             return self.blob.read(range);
         };
         let mut here = here.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,8 +105,8 @@ mod tests {
         let bytes: Vec<u8> = (0..(40u32 << 20)).map(|i| (i / 7) as u8).collect();
         let blob = Arc::new(Memory::new("a", bytes.clone()));
         let length = bytes.len() as u64;
-        for ranges in [vec![], vec![10..2000, 5 << 20..6 << 20], vec![0..length]] {
-            let ahead = Ahead::new(blob.clone(), ranges).unwrap();
+        for ranges in [&[][..], &[10..2000, 5 << 20..6 << 20], &[0..1, 1..length]] {
+            let ahead = Ahead::new(blob.clone(), ranges.to_vec()).unwrap();
             for start in [0, 9, 10, 1999, (5 << 20) + 3, (1 << 20) - 1, 0, (6 << 20) - 1, length - 2] {
                 let range = start..start + 2;
                 let expected = &bytes[range.start as usize..range.end as usize];
