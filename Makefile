@@ -13,8 +13,8 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test verify fix soak chaos fuzz \
-  bench bench-build bench-shards bench-audit bench-bf16 bench-network bench-peers bench-job bench-faults
+.PHONY: help setup build demo examples test test-objects verify fix soak chaos fuzz \
+  bench bench-build bench-shards bench-audit bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,12 @@ demo: build ## train real handwritten digits on two local workers, in seconds
 	@echo "The last one ends with the same digest: the result does not depend on the cluster."
 
 test: setup ## run every test, documentation's too
+	@scripts/moto.sh
 	cargo test --workspace
+
+test-objects: setup ## read data from S3 servers: our own with faults, and moto's (from PyPI)
+	scripts/moto.sh --required
+	cargo test -p lockstep-tests --test objects
 
 verify: setup ## what a change must pass: format, lints, documentation, tests; never writes
 	cargo fmt --all --check
@@ -58,6 +63,10 @@ bench-shards: bench-build ## 8 shards on 2 workers beside 2 shards
 
 bench-audit: bench-build ## a tenth of the nodes computed twice, on 2 and 4 workers
 	$(BENCH) --case audit $(ARGS)
+
+bench-data: bench-build ## rows in blocks beside rows held, and the memory that files of 20 GiB take
+	$(BENCH) --case data $(ARGS)
+	$(BENCH) --case data-memory --gib 20 $(ARGS)
 
 bench-bf16: bench-build ## accuracy and bytes of both wires, on digits and Fashion-MNIST
 	examples/fetch-fashion-mnist.sh

@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::local::LocalWorkers;
 use crate::log;
 use crate::print;
+use crate::reading::Reading;
 use crate::show::{Show, words};
 use crate::signals;
 use effects::RunEffects;
@@ -121,7 +122,12 @@ fn rows(arguments: &RunArguments, run: &Run, path: &Path, base: &Path) -> Result
         .map(|stored| lockstep_data::again(stored, &run.data, run.seed, base));
     match again.transpose().map_err(Failure::bad)?.flatten() {
         Some(rows) => Ok(rows),
-        None => lockstep_data::load(&run.data, Goal::of(run), run.seed, base).map_err(Failure::bad),
+        None => {
+            let reading = Reading::new();
+            let watch = |stage, rows, all| reading.show(stage, rows, all);
+            lockstep_data::load_watched(&run.data, Goal::of(run), run.seed, base, &watch)
+                .map_err(Failure::bad)
+        }
     }
 }
 

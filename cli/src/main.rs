@@ -10,6 +10,7 @@ mod failure;
 mod local;
 mod log;
 mod print;
+mod reading;
 mod rows;
 mod show;
 mod signals;

@@ -111,7 +111,7 @@ impl Local {
         let divisor = summary.divisor() as f32;
         gradient[..trained].iter_mut().for_each(|value| *value /= divisor);
         let finite = summary.loss.is_finite() && gradient.iter().all(|value| value.is_finite());
-        let loss = summary.loss / summary.weight;
+        let loss = summary.mean_loss();
         let spike = self.run.train.loss_spike.filter(|rule| self.recent.exceeded(*rule, loss).is_some());
         self.left_out = if !finite && self.run.train.on_nonfinite == OnNonfinite::Skip {
             Some(LeftOut::NotFinite)

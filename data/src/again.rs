@@ -1,15 +1,16 @@
 //! The data of a run that goes on: opened as its catalog describes them, without a pass over all rows.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use lockstep_core::run::spec::{Data, Source, Validation};
 
 use crate::formats::expand;
 use crate::load::{Maker, held};
-use crate::{BlockCache, Catalog, DataError, Dataset, FileEntry, Held, Listing, Prepared, Rows, reopen};
+use crate::places::{Location, is_as_described};
+use crate::{
+    BlockCache, Catalog, DataError, Dataset, FileEntry, Held, Listing, Prepared, Rows, reopen, unwatched,
+};
 
 /// The data of a run with this catalog, if they are in blocks and their files are those of then by name,
 /// length and time; `None` if only [`crate::load`] can tell. Rows that have changed all the same are found
@@ -31,6 +32,7 @@ pub fn again(catalog: Catalog, data: &Data, seed: u64, base: &Path) -> Result<Op
         data,
         encoder: Arc::new(catalog.encoder.clone()),
         cache: BlockCache::of_user().map(Arc::new),
+        watch: &unwatched,
     };
     let files = open(&data.train, &catalog.train_files)?;
     let Some(train) = maker.again(&files, trained, &catalog.train)? else { return Ok(None) };
@@ -72,19 +74,11 @@ impl Maker<'_> {
 /// Whether a path means the same files, as far as can be seen without reading them.
 fn is_as_then(source: &Source, then: &[FileEntry], data: &Data, base: &Path) -> bool {
     let now = match source {
-        Source::Idx { images, labels } => Ok(vec![base.join(images), base.join(labels)]),
+        Source::Idx { images, labels } => {
+            [images, labels].into_iter().map(|path| Location::of(path, base)).collect()
+        }
         Source::File(path) => expand(path, base, data.reading.format),
     };
-    let same = |(path, entry): (&std::path::PathBuf, &FileEntry)| {
-        let absolute = std::path::absolute(path).ok();
-        let modified = |metadata: &fs::Metadata| {
-            let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-            u64::try_from(since.as_nanos()).ok()
-        };
-        absolute.is_some_and(|path| path.to_str() == Some(&entry.path))
-            && fs::metadata(path).is_ok_and(|file| {
-                file.len() == entry.length && entry.modified.is_some() && modified(&file) == entry.modified
-            })
-    };
-    now.is_ok_and(|now| now.len() == then.len() && now.iter().zip(then).all(same))
+    let same = |(location, entry)| is_as_described(location, entry);
+    now.is_ok_and(|now: Vec<Location>| now.len() == then.len() && now.into_iter().zip(then).all(same))
 }

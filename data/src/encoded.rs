@@ -70,7 +70,8 @@ impl EncodedFile<'_> {
         let Taking { reading, targets, on_bad_row } = self.taking;
         while let Some(block) = self.data.blocks().get(self.read) {
             let blocks = std::slice::from_ref(block);
-            let pass = Pass { data: &*self.data, blocks, reading, on_bad_row, wanted: &|_| true };
+            let pass =
+                Pass { data: &*self.data, blocks, reading, on_bad_row, done: &|_| (), wanted: &|_| true };
             let (table, skipped) = self.encoder.encode(pass, targets)?;
             self.read += 1;
             self.rows += table.rows();

@@ -127,6 +127,15 @@ pub enum Wrong {
         /// As it is.
         now: u64,
     },
+    /// An object has other bytes than before.
+    #[error("it was replaced since it was first opened; restore it")]
+    Replaced,
+    /// No URL that can be read.
+    #[error("this URL cannot be read: {0}")]
+    Url(String),
+    /// An object or its store cannot be read.
+    #[error("cannot be read: {0}")]
+    Object(String),
     /// A description of files that nobody could have made.
     #[error("what was said of this file cannot be true: {0}")]
     BadEntry(&'static str),

@@ -129,7 +129,7 @@ fn fitters(pass: Pass<'_>, run: &Data, inputs: &[usize]) -> Result<Vec<(usize, F
             pieces.into_iter().any(|piece| piece.is_multiple_of(stride))
         };
         let blocks: Vec<Block> = pass.blocks.iter().filter(has_sampled).copied().collect();
-        let sample = Pass { blocks: &blocks, wanted: &wanted, ..pass };
+        let sample = Pass { blocks: &blocks, wanted: &wanted, done: &|_| (), ..pass };
         sample.each(&open, |_, cells| {
             profiles.iter_mut().zip(cells).for_each(|(profile, cell)| profile.add(*cell));
             Ok(())

@@ -34,6 +34,7 @@ mod table;
 mod tests;
 mod time;
 mod values;
+mod watch;
 mod weigh;
 
 pub use again::again;
@@ -44,10 +45,14 @@ pub use error::{DataError, Place, Wrong};
 pub use feature::{Code, Feature, Number};
 pub use formats::{open, reopen};
 pub use infer::Profile;
-pub use load::{Prepared, Skipped, find_change, load};
+pub use load::{Prepared, Skipped, find_change, load, load_watched};
 pub use part::{PartError, Receiver};
 pub use places::{FileEntry, TextEntry, cache_folder};
-pub use rows::{BlockCache, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows, RowsError, Source};
+pub use rows::{
+    BlockCache, BlockDigest, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows, RowsError, Source,
+    memory,
+};
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};
+pub use watch::{Stage, Watch, unwatched};
 pub use weigh::{Goal, RowWeights};

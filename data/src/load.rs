@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lockstep_core::epoch::Arrangement;
 use lockstep_core::run::spec::{Data, Validation};
@@ -9,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fit::fit;
 use crate::pass::Pass;
-use crate::rows::{Files, list, whole};
+use crate::rows::{Files, list, memory, whole};
 use crate::{
-    BlockCache, Blocks, Catalog, Changed, DataError, Dataset, Encoder, Goal, Held, Listing, Rows, TargetUse,
-    Wrong, open,
+    BlockCache, Blocks, Catalog, Changed, DataError, Dataset, Encoder, Goal, Held, Listing, Rows, Stage,
+    TargetUse, Watch, Wrong, open, unwatched,
 };
 
 /// A run's data.
@@ -36,11 +37,25 @@ pub struct Skipped {
     pub validation: u64,
 }
 
+/// As [`load_watched`], unseen.
+///
+/// # Errors
+/// As [`load_watched`].
+pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepared, DataError> {
+    load_watched(data, goal, seed, base, &unwatched)
+}
+
 /// Reads the data of a run; relative paths start at `base`, the run file's folder.
 ///
 /// # Errors
 /// The first thing that is wrong with the data, or with what the run file says of it.
-pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepared, DataError> {
+pub fn load_watched(
+    data: &Data,
+    goal: Goal<'_>,
+    seed: u64,
+    base: &Path,
+    watch: Watch<'_>,
+) -> Result<Prepared, DataError> {
     let train: Arc<dyn Dataset> = open(&data.train, &data.reading, base)?.into();
     let (trained, out) = held(data, seed);
     if let (Validation::Fraction(share), Some(out)) = (&data.validation, out) {
@@ -51,8 +66,9 @@ pub fn load(data: &Data, goal: Goal<'_>, seed: u64, base: &Path) -> Result<Prepa
         }
     }
     let wanted = |row| trained.has(row);
-    let (encoder, rows) = fit(pass(&*train, data, &wanted), data, goal)?;
-    let maker = Maker { data, encoder: Arc::new(encoder), cache: BlockCache::of_user().map(Arc::new) };
+    let done = counting(watch, Stage::Fit, train.rows());
+    let (encoder, rows) = fit(Pass { done: &done, ..pass(&*train, data, &wanted) }, data, goal)?;
+    let maker = Maker { data, encoder: Arc::new(encoder), cache: BlockCache::of_user().map(Arc::new), watch };
     let mut validation_files = Vec::new();
     let validation = match (&data.validation, out) {
         (Validation::Source(source), _) => {
@@ -97,7 +113,7 @@ pub fn find_change(
 ) -> Result<Option<(String, Changed)>, DataError> {
     let train: Arc<dyn Dataset> = open(&data.train, &data.reading, base)?.into();
     let (trained, out) = held(data, seed);
-    let maker = Maker { data, encoder: Arc::new(stored.encoder.clone()), cache: None };
+    let maker = Maker { data, encoder: Arc::new(stored.encoder.clone()), cache: None, watch: &unwatched };
     let found = |listing: &Listing, files: &Arc<dyn Dataset>, held| {
         let (_, now, _) = maker.make(files.clone(), held, listing.shape.rows)?;
         Ok(listing.changed(&now).map(|changed| (files.file().to_owned(), changed)))
@@ -124,7 +140,14 @@ pub(crate) fn held(data: &Data, seed: u64) -> (Held, Option<Held>) {
 
 fn pass<'a>(dataset: &'a dyn Dataset, data: &'a Data, wanted: &'a (dyn Fn(u64) -> bool + Sync)) -> Pass<'a> {
     let Data { reading, on_bad_row, .. } = data;
-    Pass { data: dataset, blocks: dataset.blocks(), reading, on_bad_row: *on_bad_row, wanted }
+    let blocks = dataset.blocks();
+    Pass { data: dataset, blocks, reading, on_bad_row: *on_bad_row, done: &|_| (), wanted }
+}
+
+/// Adds up the rows that are done.
+fn counting(watch: Watch<'_>, stage: Stage, all: u64) -> impl Fn(u64) + Sync + '_ {
+    let so_far = AtomicU64::new(0);
+    move |rows| watch(stage, so_far.fetch_add(rows, Ordering::Relaxed) + rows, all)
 }
 
 /// Makes rows of files.
@@ -132,6 +155,7 @@ pub(crate) struct Maker<'a> {
     pub(crate) data: &'a Data,
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) cache: Option<Arc<BlockCache>>,
+    pub(crate) watch: Watch<'a>,
 }
 
 impl Maker<'_> {
@@ -142,7 +166,7 @@ impl Maker<'_> {
         held: Held,
         rows: u64,
     ) -> Result<(Rows, Listing, u64), DataError> {
-        let Self { data, encoder, cache } = self;
+        let Self { data, encoder, cache, watch } = self;
         let wanted = |row| held.has(row);
         let pass = pass(&*files, data, &wanted);
         let width = encoder.sample().iter().product::<usize>();
@@ -155,16 +179,18 @@ impl Maker<'_> {
         if let Some(cache) = cache {
             cache.make_room(rows.saturating_mul(4 * (width as u64 + 1)));
         }
-        let (listing, skipped) = list(pass, encoder, cache.as_deref())?;
+        let done = counting(*watch, Stage::List, files.rows());
+        let (listing, skipped) = list(Pass { done: &done, ..pass }, encoder, cache.as_deref())?;
         Ok((self.blocks(files, held, listing.clone()), listing, skipped))
     }
 
     /// Of files whose blocks are known.
     pub(crate) fn blocks(&self, files: Arc<dyn Dataset>, held: Held, listing: Listing) -> Rows {
-        let Self { data, encoder, cache } = self;
+        let Self { data, encoder, cache, .. } = self;
         let name = files.file().to_owned();
         let how = (data.reading.clone(), data.on_bad_row);
+        let [memory, _] = memory(data);
         let source = Files::new(name, encoder.clone(), how, held, Box::new(move || Ok(files.clone())));
-        Rows::Blocks(Arc::new(Blocks::new(listing, data, cache.clone(), vec![Box::new(source)])))
+        Rows::Blocks(Arc::new(Blocks::new(listing, memory, cache.clone(), vec![Box::new(source)])))
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) blocks: &'a [Block],
     pub(crate) reading: &'a Reading,
     pub(crate) on_bad_row: OnBadRow,
+    /// Hears of each block that is done, by its rows.
+    pub(crate) done: &'a (dyn Fn(u64) + Sync),
     /// Rows for which it says no are passed over.
     pub(crate) wanted: &'a (dyn Fn(u64) -> bool + Sync),
 }
@@ -87,7 +89,11 @@ impl Pass<'_> {
                     }
                 }
             });
-            receiver.into_iter().try_for_each(|(block, values)| take(block, values?))
+            receiver.into_iter().try_for_each(|(block, values)| {
+                take(block, values?)?;
+                (self.done)(block.rows);
+                Ok(())
+            })
         })
     }
 }

@@ -368,7 +368,7 @@ impl Reducer {
         if self.state.keeps() {
             self.state.keep_mean(range, mean);
             if self.ledger.complete() {
-                let loss = summary.loss / summary.weight;
+                let loss = summary.mean_loss();
                 if let Some(median) = self.state.exceeded(loss) {
                     return self.leave_out(Some(Spike { loss, median }));
                 }
@@ -439,7 +439,7 @@ impl Reducer {
         let step = self.step();
         let Self { summary, state, .. } = self;
         if !skipped {
-            state.took(summary.loss / summary.weight);
+            state.took(summary.mean_loss());
         }
         let (lr, norm) = (state.lr(), state.norm());
         let committed = Committed { step, summary: *summary, lr, norm, skipped, spike };

@@ -23,22 +23,21 @@ pub(super) struct Delimited {
 
 pub(super) fn open(opened: Opened, delimiter: u8, header: bool) -> Result<Lines<Delimited>, DataError> {
     let wrong = |place, what| DataError { file: opened.name().into(), place, column: None, what };
-    let mut records = Records::new(delimiter, 0, &[]);
     // A byte order mark.
     let from = if opened.head(3)? == "\u{feff}" { 3 } else { 0 };
     let (mut names, mut blocks) = (None, Blocks::default());
-    let mut rest = from;
-    scan::each(&*opened.blob, from, &mut records, &mut |place, record| {
-        rest = if header { place.end } else { place.start };
-        names = Some(Records::new(delimiter, 0, &[]).names(record, header));
-        false
-    })?;
-    let names = names.ok_or_else(|| wrong(Place::Whole, Wrong::Empty))?;
-    let names = names.map_err(|what| wrong(Place::Line(1), what))?;
-    scan::each(&*opened.blob, rest, &mut records, &mut |place, _| {
+    scan::each(&*opened.blob, from, &mut Records::new(delimiter, 0, &[]), &mut |place, record| {
+        if names.is_none() {
+            names = Some(Records::new(delimiter, 0, &[]).names(record, header));
+            if header {
+                return true;
+            }
+        }
         blocks.add(place.start);
         true
     })?;
+    let names = names.ok_or_else(|| wrong(Place::Whole, Wrong::Empty))?;
+    let names = names.map_err(|what| wrong(Place::Line(1), what))?;
     let text = Delimited { delimiter, fields: names.len() };
     Lines::new(opened, names, blocks, text)
 }

@@ -31,7 +31,7 @@ use lockstep_core::run::spec::{Format, Reading, Source};
 
 pub(crate) use paths::expand;
 
-use crate::places::{self, Opened};
+use crate::places::{self, Location, Opened};
 use crate::{DataError, Dataset, FileEntry, Wrong};
 
 /// Opens a dataset; relative paths start at `base`. A file's format is what `reading` says, else by its
@@ -43,14 +43,17 @@ use crate::{DataError, Dataset, FileEntry, Wrong};
 pub fn open(source: &Source, reading: &Reading, base: &Path) -> Result<Box<dyn Dataset>, DataError> {
     match source {
         Source::Idx { images, labels } => {
-            let images = places::open(&base.join(images))?;
-            Ok(Box::new(idx::open(images, Some(places::open(&base.join(labels))?))?))
+            let here = |text| places::open(Location::of(text, base)?);
+            Ok(Box::new(idx::open(here(images)?, Some(here(labels)?))?))
         }
         Source::File(path) => {
             let opener = Opener::new(reading);
-            let paths = paths::expand(path, base, reading.format)?;
-            let files = paths.iter().map(|path| opener.open(places::open(path)?, &name_of(path), None));
-            together(&base.join(path).display().to_string(), files.collect::<Result<_, _>>()?)
+            let open = |location: Location| {
+                let name = location.name();
+                opener.open(places::open(location)?, &name, None)
+            };
+            let found = paths::expand(path, base, reading.format)?;
+            together(&places::shown(path, base), found.into_iter().map(open).collect::<Result<_, _>>()?)
         }
     }
 }
@@ -69,9 +72,12 @@ pub fn reopen(
 ) -> Result<Box<dyn Dataset>, DataError> {
     let here = |entry: &FileEntry| {
         let path = place(entry).ok_or_else(|| DataError::whole(&entry.path, Wrong::NotHere))?;
-        let opened = places::open(Path::new(&path))?;
+        let opened = places::open(Location::of(&path, Path::new(""))?)?;
         let (before, now) = (entry.length, opened.stamp.length);
         unchanged(opened.name(), "its length", before, now)?;
+        if entry.etag.as_ref().zip(opened.stamp.etag.as_ref()).is_some_and(|(before, now)| before != now) {
+            return Err(DataError::whole(opened.name(), Wrong::Replaced));
+        }
         Ok(opened)
     };
     match (source, files) {
@@ -83,7 +89,8 @@ pub fn reopen(
         (Source::File(path), [_, ..]) => {
             let opener = Opener::new(reading);
             let again = |entry: &FileEntry| {
-                let data = opener.open(here(entry)?, &name_of(Path::new(&entry.path)), Some(entry))?;
+                let name = entry.path.rsplit('/').next().unwrap_or_default();
+                let data = opener.open(here(entry)?, name, Some(entry))?;
                 same_blocks(entry, &*data)?;
                 Ok(data)
             };
@@ -111,10 +118,6 @@ fn unchanged(file: &str, what: &'static str, before: u64, now: u64) -> Result<()
         return Ok(());
     }
     Err(DataError::whole(file, Wrong::Changed { what, before, now }))
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// One file is itself; several are one dataset.

@@ -4,6 +4,7 @@
 //! be gone through: so the reader of the part before is kept, in case that parts are read in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{RecordBatch, RecordBatchReader};
@@ -15,12 +16,13 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::columnar::{self, Part, sorted};
 use super::guard::guarded;
 use crate::dataset::Outline;
-use crate::places::{Blob, Opened, Stream};
+use crate::places::{Ahead, Blob, Opened, Stream};
 use crate::{Block, Chunk, DataError, Dataset, FileEntry, Place};
 
 const FORMAT: &str = "a Parquet file";
@@ -68,13 +70,41 @@ impl Parquet {
         }
         // At the end of a group there is nothing to go on with.
         let all = self.metadata.metadata().row_groups().get(group).map_or(0, |group| group.num_rows());
-        if u64::try_from(all).is_ok_and(|all| first + rows < all) {
+        // Nor is there if a part was fetched by the index.
+        let index = self.metadata.metadata().page_index_for_row_group(group);
+        let part = self.opened.blob.distant() && index.page_locations(0).is_some();
+        if !part && u64::try_from(all).is_ok_and(|all| first + rows < all) {
             self.readers.keep(key, first + rows, reader);
         }
         match batches.as_slice() {
             [only] => Ok(only.clone()),
             _ => concat_batches(&schema, &batches).map_err(|error| error.to_string()),
         }
+    }
+
+    /// What a reader reads from. Of a distant file, what it will need is fetched ahead: by the page index, the
+    /// pages of its part; without one, the columns' chunks of the group.
+    fn ahead(&self, rows: u64, group: usize, first: u64, columns: &[usize]) -> Result<Arc<dyn Blob>, String> {
+        let blob = self.opened.blob.clone();
+        if !blob.distant() {
+            return Ok(blob);
+        }
+        let metadata = self.metadata.metadata();
+        let index = metadata.page_index_for_row_group(group);
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let mut ranges = Vec::new();
+        for (leaf, chunk) in metadata.row_group(group).columns().iter().enumerate() {
+            if !mask.leaf_included(leaf) {
+                continue;
+            }
+            let (start, length) = chunk.byte_range();
+            let whole = start..start.saturating_add(length);
+            match index.page_locations(leaf) {
+                Some(pages) => ranges.extend(pages_of(pages, whole, first, rows)),
+                None => ranges.push(whole),
+            }
+        }
+        Ok(Arc::new(Ahead::new(blob, ranges).map_err(|error| error.what.to_string())?))
     }
 
     /// A reader of a row group from some row on. A batch of it is a part.
@@ -85,7 +115,7 @@ impl Parquet {
         first: u64,
         columns: &[usize],
     ) -> Result<ParquetRecordBatchReader, String> {
-        let file = Chunks(self.opened.blob.clone());
+        let file = Chunks(self.ahead(rows, group, first, columns)?);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
         let size = |rows: u64| usize::try_from(rows).map_err(|error| error.to_string());
@@ -116,6 +146,21 @@ impl Dataset for Parquet {
     fn files(&self) -> Vec<FileEntry> {
         vec![self.opened.entry(self.outline.rows(), None)]
     }
+}
+
+/// Where the pages of some rows are, and what stands before all pages: a dictionary.
+fn pages_of(pages: &[PageLocation], whole: Range<u64>, first: u64, rows: u64) -> Vec<Range<u64>> {
+    let at = |page: &PageLocation| u64::try_from(page.offset).unwrap_or(whole.end);
+    let row = |page: &PageLocation| u64::try_from(page.first_row_index).unwrap_or(0);
+    let mut ranges = vec![whole.start..pages.first().map_or(whole.start, at)];
+    for (place, page) in pages.iter().enumerate() {
+        let end = pages.get(place + 1).map_or(u64::MAX, row);
+        if end > first && row(page) < first + rows {
+            let length = u64::try_from(page.compressed_page_size).unwrap_or(0);
+            ranges.push(at(page)..at(page).saturating_add(length));
+        }
+    }
+    ranges
 }
 
 /// What a reader reads.

@@ -1,4 +1,4 @@
-//! Which files a path means: a file, a folder, a pattern with `*`, `?`, `[…]`, `{a,b}` or `{00..15}`.
+//! Which files a path or URL means: a file, a folder, a pattern with `*`, `?`, `[…]`, `{a,b}` or `{00..15}`.
 //!
 //! Files come in the order of the bytes of their paths, each once, however they were found. In a folder
 //! are all files of a known extension, also in folders below, but for those whose name starts with `.` or
@@ -13,6 +13,7 @@ use glob::{MatchOptions, Pattern};
 use lockstep_core::run::spec::Format;
 
 use super::by_name;
+use crate::places::{Location, is_url, listed};
 use crate::{DataError, Wrong};
 
 /// More is a slip of the pen.
@@ -21,7 +22,16 @@ const MOST_NAMES: usize = 100_000;
 const DEEPEST: usize = 32;
 
 /// The files; at least one. A single path that is no pattern may be missing: opening it says so.
-pub(crate) fn expand(path: &str, base: &Path, format: Option<Format>) -> Result<Vec<PathBuf>, DataError> {
+pub(crate) fn expand(text: &str, base: &Path, format: Option<Format>) -> Result<Vec<Location>, DataError> {
+    if !is_url(text) {
+        return Ok(local(text, base, format)?.into_iter().map(Location::File).collect());
+    }
+    let mut names = Vec::new();
+    braces(text, &mut names).map_err(|why| DataError::whole(text, Wrong::Pattern(why)))?;
+    listed(text, &names, &|name| format.is_some() || by_name(name).is_some())
+}
+
+fn local(path: &str, base: &Path, format: Option<Format>) -> Result<Vec<PathBuf>, DataError> {
     let whole = base.join(path);
     let mut found = BTreeSet::new();
     if whole.is_dir() {
@@ -178,7 +188,7 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         let names = |path: &str| {
-            let found = expand(path, folder.path(), None).map_err(|error| error.what)?;
+            let found = local(path, folder.path(), None).map_err(|error| error.what)?;
             let short = |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().display().to_string();
             Ok::<_, Wrong>(found.iter().map(short).collect::<Vec<_>>().join(" "))
         };

@@ -6,8 +6,6 @@ use crate::dataset::BLOCK_ROWS;
 use crate::places::Blob;
 use crate::{DataError, Place, TextEntry, Wrong};
 
-/// Bytes that are read at once.
-const WINDOW: u64 = 1 << 20;
 /// A block of so many bytes is full.
 const BLOCK_BYTES: u64 = 4 << 20;
 /// A longer record is an error in the text: mostly a quote without its second.
@@ -62,7 +60,8 @@ pub(super) fn each(
         offset += at as u64;
         at = 0;
         // Twice as much each time, so that a long record is not gone through again and again.
-        let more = WINDOW.max(window.len() as u64).min(LONGEST + WINDOW - window.len() as u64);
+        let step = blob.window();
+        let more = step.max(window.len() as u64).min(LONGEST + step - window.len() as u64);
         window.extend_from_slice(&blob.read(end..blob.length().min(end + more))?);
     }
 }
@@ -108,7 +107,7 @@ pub(super) fn check(entry: &TextEntry, rows: &[u64], length: u64) -> Result<(), 
 pub(super) fn line(blob: &dyn Blob, byte: u64) -> Result<u64, DataError> {
     let (mut at, mut line) = (0, 1);
     while at < byte {
-        let next = byte.min(at + WINDOW);
+        let next = byte.min(at + blob.window());
         line += memchr::memchr_iter(b'\n', &blob.read(at..next)?).count() as u64;
         at = next;
     }

@@ -43,7 +43,7 @@ struct Counted {
 impl Counted {
     fn open(name: &str, bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let stamp = Stamp { path: name.into(), length: bytes.len() as u64, modified: None };
+        let stamp = Stamp { path: name.into(), length: bytes.len() as u64, modified: None, etag: None };
         let memory = Memory::new(name, bytes);
         let blob = Arc::new(Counting { memory, bytes: 0.into(), largest: 0.into() });
         let opened = Opened { stamp, blob: blob.clone(), packed: false };
@@ -157,7 +157,7 @@ fn objects_in_blocks_are_all_objects() {
 #[test]
 fn a_row_without_end() {
     let text = [&b"a,b\n1,2\n3,\"4\n"[..], &vec![b'x'; 70 << 20]].concat();
-    let stamp = Stamp { path: "a.csv".into(), length: text.len() as u64, modified: None };
+    let stamp = Stamp { path: "a.csv".into(), length: text.len() as u64, modified: None, etag: None };
     let opened = Opened { stamp, blob: Arc::new(Memory::new("a.csv", text)), packed: false };
     let opened = Opener::new(&Reading::default()).open(opened, "a.csv", None);
     assert_eq!(

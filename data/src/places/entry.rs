@@ -11,6 +11,9 @@ pub struct FileEntry {
     pub length: u64,
     /// When it was last changed, in nanoseconds since 1970, where that is known.
     pub modified: Option<u64>,
+    /// An object store's name for its bytes.
+    #[serde(default)]
+    pub etag: Option<String>,
     /// Rows of each of its blocks.
     pub rows: Vec<u64>,
     /// What was found by going through it, if it is text.

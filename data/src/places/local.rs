@@ -38,6 +38,7 @@ pub(super) fn open(path: &Path) -> Result<(Stamp, Arc<dyn Blob>), DataError> {
         path: absolute(path).map_err(failed)?.display().to_string(),
         length: metadata.len(),
         modified: modified.and_then(|since| u64::try_from(since.as_nanos()).ok()),
+        etag: None,
     };
     let local = Local::new(name, file, stamp.length);
     Ok((stamp, Arc::new(local)))

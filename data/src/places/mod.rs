@@ -1,33 +1,41 @@
 //! Where bytes come from.
 //!
 //! ```text
-//! path ──open──▶ Blob, if need be inflated ──read(range)──▶ formats/
+//! path or URL ──open──▶ Blob, if need be inflated ──read(range)──▶ formats/
 //! ```
 //!
 //! A [`Blob`] is bytes that can be read anywhere. No reader asks for all of them at once unless they are
 //! few, so that a file may be larger than memory.
 
+mod ahead;
 mod cache;
 mod entry;
 mod inflate;
 mod local;
+mod location;
+#[cfg(feature = "objects")]
+mod objects;
 mod stream;
 
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::{DataError, Wrong};
 
+pub(crate) use ahead::Ahead;
 pub use cache::cache_folder;
 pub use entry::{FileEntry, TextEntry};
 pub(crate) use inflate::kept;
+pub(crate) use location::{Location, is_url, listed, shown};
 pub(crate) use stream::Stream;
 
 /// Files of up to so many bytes may be held in memory.
 pub(crate) const SMALL: u64 = 16 << 20;
+
+/// See [`Blob::window`].
+const WINDOW: u64 = 1 << 20;
 
 /// Bytes that can be read anywhere, from several threads at once.
 pub(crate) trait Blob: Send + Sync {
@@ -42,6 +50,24 @@ pub(crate) trait Blob: Send + Sync {
     /// # Errors
     /// They cannot be read, or not all of them are there.
     fn get(&self, range: Range<u64>) -> Result<Bytes, DataError>;
+
+    /// The bytes of several ranges that lie within the length, perhaps fetched at the same time.
+    ///
+    /// # Errors
+    /// As [`Blob::get`].
+    fn get_all(&self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, DataError> {
+        ranges.into_iter().map(|range| self.get(range)).collect()
+    }
+
+    /// Bytes that one who goes through all of them does well to ask for at once.
+    fn window(&self) -> u64 {
+        WINDOW
+    }
+
+    /// Whether asking takes so long that what will be needed should be asked for together.
+    fn distant(&self) -> bool {
+        self.window() > WINDOW
+    }
 
     /// All bytes of a range.
     ///
@@ -59,11 +85,13 @@ pub(crate) trait Blob: Send + Sync {
 /// What is known of a file as it lies there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// An absolute path.
+    /// An absolute path, or a URL.
     pub(crate) path: String,
     pub(crate) length: u64,
     /// Nanoseconds since 1970.
     pub(crate) modified: Option<u64>,
+    /// An object store's name for the bytes.
+    pub(crate) etag: Option<String>,
 }
 
 /// An opened file.
@@ -80,9 +108,27 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// There is no such file, or it cannot be read or inflated.
-pub(crate) fn open(path: &Path) -> Result<Opened, DataError> {
-    let (stamp, blob) = local::open(path)?;
+pub(crate) fn open(location: Location) -> Result<Opened, DataError> {
+    let (stamp, blob) = packed(location)?;
     inflate::inflated(stamp, blob)
+}
+
+/// Whether a file is the one of a description, as far as can be seen without reading it.
+pub(crate) fn is_as_described(location: Location, entry: &FileEntry) -> bool {
+    let Ok((Stamp { path, length, modified, etag }, _)) = packed(location) else { return false };
+    let known = modified.is_some() || etag.is_some();
+    known
+        && (path, length, modified, etag)
+            == (entry.path.clone(), entry.length, entry.modified, entry.etag.clone())
+}
+
+/// As it lies there.
+fn packed(location: Location) -> Result<(Stamp, Arc<dyn Blob>), DataError> {
+    match location {
+        Location::File(path) => local::open(&path),
+        #[cfg(feature = "objects")]
+        Location::Object(found) => objects::open(found),
+    }
 }
 
 impl Opened {
@@ -97,8 +143,8 @@ impl Opened {
 
     /// A description of it, with its rows in blocks.
     pub(crate) fn entry(&self, rows: Vec<u64>, text: Option<TextEntry>) -> FileEntry {
-        let Stamp { path, length, modified } = self.stamp.clone();
-        FileEntry { path, length, modified, rows, text }
+        let Stamp { path, length, modified, etag } = self.stamp.clone();
+        FileEntry { path, length, modified, etag, rows, text }
     }
 }
 

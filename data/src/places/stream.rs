@@ -7,9 +7,9 @@ use bytes::{Buf, Bytes};
 
 use super::Blob;
 
-/// What is fetched first, for readers that want a header and no more; then twice as much each time.
-const LEAST: u64 = 512;
-const MOST: u64 = 1 << 20;
+/// First as little of a window is fetched, for readers that want a header and no more; then twice as much
+/// each time.
+const FIRST: u64 = 2048;
 
 /// Reads ahead, but large reads directly.
 pub(crate) struct Stream {
@@ -22,7 +22,8 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(blob: Arc<dyn Blob>, at: u64) -> Self {
-        Self { blob, at, ahead: Bytes::new(), step: LEAST }
+        let step = blob.window() / FIRST;
+        Self { blob, at, ahead: Bytes::new(), step }
     }
 
     /// Up to so many bytes; none at the end.
@@ -38,7 +39,7 @@ impl BufRead for Stream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.ahead.is_empty() {
             self.ahead = self.fetch(self.step)?;
-            self.step = MOST.min(self.step * 2);
+            self.step = self.blob.window().min(self.step * 2);
         }
         Ok(&self.ahead)
     }
@@ -72,7 +73,7 @@ impl Seek for Stream {
         let place = place.ok_or(io::ErrorKind::InvalidInput)?;
         match place.checked_sub(here) {
             Some(forward) if forward <= self.ahead.len() as u64 => self.consume(forward as usize),
-            _ => (self.at, self.ahead, self.step) = (place, Bytes::new(), LEAST),
+            _ => (self.at, self.ahead, self.step) = (place, Bytes::new(), self.blob.window() / FIRST),
         }
         Ok(place)
     }

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
-use lockstep_core::run::spec::Data;
 use tracing::{info, warn};
 
 use super::RowsError;
@@ -16,9 +15,6 @@ use crate::{GatherError, Shape, Table, TargetType, TargetsMut};
 
 /// Threads that read ahead.
 const READERS: usize = 2;
-
-/// Blocks may take so many bytes of memory even if `in_memory` is less: what one step needs must be held.
-const LEAST_MEMORY: u64 = 64 << 20;
 
 /// A place that blocks come from.
 pub trait Source: Send + Sync {
@@ -51,11 +47,11 @@ struct Inner {
 }
 
 impl Blocks {
-    /// Of these sources, which are asked in this order, after the cache. Holds about as many bytes as the
-    /// run holds of smaller data whole.
+    /// Of these sources, which are asked in this order, after the cache. Holds at most `memory` bytes of
+    /// blocks, and at least one block.
     pub fn new(
         listing: Listing,
-        data: &Data,
+        memory: u64,
         cache: Option<Arc<BlockCache>>,
         sources: Vec<Box<dyn Source>>,
     ) -> Self {
@@ -65,7 +61,7 @@ impl Blocks {
             listing,
             cache,
             sources,
-            memory: Mutex::new(Memory::new(data.in_memory.max(LEAST_MEMORY))),
+            memory: Mutex::new(Memory::new(memory)),
             settled: Condvar::new(),
         };
         Self { inner: Arc::new(inner), queue: Mutex::new(None) }

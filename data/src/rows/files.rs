@@ -81,6 +81,7 @@ impl Source for Files {
             blocks: &[entry.of],
             reading: &self.reading,
             on_bad_row: self.on_bad_row,
+            done: &|_| (),
             wanted: &|row| self.held.has(row),
         };
         let encoded = self.encoder.encode(pass, TargetUse::Required);

@@ -74,6 +74,7 @@ fn one(
     let (table, skipped) = encoder.encode(Pass { blocks: &[block], ..pass }, TargetUse::Required)?;
     let bytes = table.part(0..table.rows()).unwrap_or_default();
     let digest = BlockDigest::of(&bytes);
+    (pass.done)(block.rows);
     if let Some(cache) = cache {
         cache.store(digest, &bytes);
     }

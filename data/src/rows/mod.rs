@@ -27,7 +27,7 @@ use crate::{GatherError, Shape, Table, TargetsMut};
 
 pub use blocks::{Blocks, Source};
 pub use cache::BlockCache;
-pub use catalog::{Catalog, Changed, Entry, Listing};
+pub use catalog::{BlockDigest, Catalog, Changed, Entry, Listing};
 pub(crate) use files::Files;
 pub use files::Held;
 pub(crate) use list::{list, whole};
@@ -40,6 +40,14 @@ pub enum Rows {
     Whole(Arc<Table>),
     /// Read when they are needed.
     Blocks(Arc<Blocks>),
+}
+
+/// Bytes of memory for blocks of training and of validation rows: together about as many as the run holds of
+/// smaller data whole, but what a step needs must be held in any case.
+pub fn memory(data: &Data) -> [u64; 2] {
+    const LEAST: u64 = 64 << 20;
+    let quarter = data.in_memory.max(LEAST) / 4;
+    [3 * quarter, quarter]
 }
 
 /// Rows that cannot be had.

@@ -11,6 +11,7 @@ use super::blocks::Source;
 use super::catalog::Catalog;
 use super::files::{Files, Held, Opener};
 use crate::load::held;
+use crate::places::is_url;
 use crate::{FileEntry, reopen};
 
 /// Folders, and beginnings of URLs, whatever a coordinator says.
@@ -103,10 +104,6 @@ impl Catalog {
     }
 }
 
-fn is_url(path: &str) -> bool {
-    path.contains("://")
-}
-
 /// The deepest folder that has all files.
 fn common(files: &[FileEntry]) -> Option<PathBuf> {
     let folders = files.iter().map(|entry| Path::new(&entry.path).parent().map(Path::to_owned));
@@ -122,7 +119,7 @@ mod tests {
     use super::*;
 
     fn entry(path: &str) -> FileEntry {
-        FileEntry { path: path.into(), length: 1, modified: None, rows: Vec::new(), text: None }
+        FileEntry { path: path.into(), length: 1, modified: None, etag: None, rows: Vec::new(), text: None }
     }
 
     #[test]

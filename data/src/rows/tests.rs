@@ -104,7 +104,7 @@ fn counted(cache: Option<Arc<BlockCache>>, lies: bool) -> (Arc<Blocks>, Arc<Atom
     });
     let listing = super::Listing { shape: all.shape(), whole: false, blocks: blocks.collect() };
     let source = Counting { table: all, asked: asked.clone(), lies };
-    (Arc::new(Blocks::new(listing, &data(0), cache, vec![Box::new(source)])), asked)
+    (Arc::new(Blocks::new(listing, 1 << 20, cache, vec![Box::new(source)])), asked)
 }
 
 fn read(blocks: &Blocks, row: u64) -> Result<f32, String> {

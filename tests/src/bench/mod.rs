@@ -8,6 +8,7 @@ pub mod arithmetic;
 pub mod audit;
 pub mod case;
 pub mod cluster;
+pub mod data;
 pub mod floor;
 pub mod machine;
 pub mod network;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// `images.idx` and `labels.idx`: square images, labels in turn.
 pub(super) fn write_images(folder: &Path, rows: usize, side: usize, classes: usize) -> io::Result<()> {
-    let mut random = Noise(1);
+    let mut random = Noise::new();
     let mut images = BufWriter::new(File::create(folder.join("images.idx"))?);
     images.write_all(&[0, 0, 8, 3])?;
     for length in [rows, side, side] {
@@ -27,7 +27,7 @@ pub(super) fn write_images(folder: &Path, rows: usize, side: usize, classes: usi
 
 /// `rows.csv`: whole numbers, labels in turn in the last column.
 pub(super) fn write_table(folder: &Path, rows: usize, inputs: usize, classes: usize) -> io::Result<()> {
-    let mut random = Noise(1);
+    let mut random = Noise::new();
     let mut table = BufWriter::new(File::create(folder.join("rows.csv"))?);
     for column in 0..inputs {
         write!(table, "x{column},")?;
@@ -43,10 +43,14 @@ pub(super) fn write_table(folder: &Path, rows: usize, inputs: usize, classes: us
 }
 
 /// An LCG.
-struct Noise(u64);
+pub(super) struct Noise(u64);
 
 impl Noise {
-    fn next(&mut self) -> u64 {
+    pub(super) const fn new() -> Self {
+        Self(1)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0
     }

@@ -14,7 +14,7 @@ use lockstep_tests::bench::machine::{self, Costs};
 use lockstep_tests::bench::network::Network;
 use lockstep_tests::bench::reducer::{self, Measured, Setting};
 use lockstep_tests::bench::steps::{self, Line};
-use lockstep_tests::bench::{audit, median, shards, startup, wire};
+use lockstep_tests::bench::{audit, data, median, shards, startup, wire};
 use serde_json::json;
 
 /// Times starts and steps of local clusters, beside the arithmetic alone on two cores.
@@ -23,7 +23,9 @@ struct Arguments {
     /// Only this case: start, fixed, tab, mlp_small, mlp_mid, mlp_big or cnn; or one that is not run
     /// unless named: shards (8 on 2 workers beside 2), audit (a share of the nodes
     /// computed twice), bf16 (accuracy and bytes of both wires), reducer
-    /// (its speed, fed by senders that compute nothing), memory (what it holds, beside its bound)
+    /// (its speed, fed by senders that compute nothing), memory (what it holds, beside its bound), data
+    /// (rows held beside rows in blocks, from CSV and Parquet), data-memory (what processes hold while they
+    /// train from files of --gib)
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
     /// Steps that are timed [default: 10 to 100, by case]
@@ -53,6 +55,9 @@ struct Arguments {
     /// Bytes a second, each way, of the links between them
     #[arg(long, value_name = "BYTES", requires = "namespaces")]
     bandwidth: Option<f64>,
+    /// Of the files of data-memory
+    #[arg(long, value_name = "GIB", default_value_t = 2.0)]
+    gib: f64,
     /// A JSON object a line: case, workers, threads, shards, batch, wire, ms, floor_ms, sharded_floor_ms,
     /// predicted_ms
     #[arg(long)]
@@ -80,6 +85,11 @@ fn main() -> Result<()> {
         Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("audit") => return audit::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("bf16") => return wire::run(folder.path(), json),
+        Some("data") => return data::speed(folder.path(), kernel, arguments.rounds.into(), json),
+        Some("data-memory") => {
+            let steps = steps.unwrap_or(300) as u64;
+            return data::memory(folder.path(), kernel, arguments.gib, steps, json);
+        }
         Some("reducer") => return reducer_alone(folder.path(), steps.unwrap_or(10) as u64, json),
         Some("memory") => return memory(folder.path(), steps.unwrap_or(6) as u64),
         _ => {}

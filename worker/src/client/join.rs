@@ -86,7 +86,8 @@ async fn in_blocks(
     }
     let cache = BlockCache::of_user().map(Arc::new);
     let [train_files, validation_files] = catalog.below(&options.roots, &run.data, run.seed);
-    let dataset = async |dataset: Dataset, listing: &Listing, files: Option<Box<dyn Source>>| {
+    let [of_train, of_validation] = lockstep_data::memory(&run.data);
+    let dataset = async |dataset: Dataset, listing: &Listing, files: Option<Box<dyn Source>>, memory: u64| {
         if listing.whole {
             let table = client.table(dataset, 0, listing.shape.clone()).await?;
             return Ok::<_, Lost>(Rows::Whole(Arc::new(table)));
@@ -100,11 +101,11 @@ async fn in_blocks(
         };
         let served: Box<dyn Source> = Box::new(served);
         let sources = files.into_iter().chain([served]).collect();
-        Ok(Rows::Blocks(Arc::new(Blocks::new(listing.clone(), &run.data, cache.clone(), sources))))
+        Ok(Rows::Blocks(Arc::new(Blocks::new(listing.clone(), memory, cache.clone(), sources))))
     };
-    let train = dataset(Dataset::Train, &catalog.train, train_files).await?;
+    let train = dataset(Dataset::Train, &catalog.train, train_files, of_train).await?;
     let validation = match &catalog.validation {
-        Some(listing) => Some(dataset(Dataset::Validation, listing, validation_files).await?),
+        Some(listing) => Some(dataset(Dataset::Validation, listing, validation_files, of_validation).await?),
         None => None,
     };
     Ok((train, validation))
