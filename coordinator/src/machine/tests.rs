@@ -394,6 +394,29 @@ fn a_resume_at_the_end_ends() {
     assert_eq!(handle(&mut machine, hello(A)), [Action::Send(A, end), Action::Close(A)]);
 }
 
+/// Whoever was cut off a moment before the end comes again, and is told; who was put out is not awaited.
+#[test]
+fn a_worker_that_was_cut_off_hears_of_the_end() {
+    let mut machine = running(Progress { step: 3, ..Progress::default() }, &[A, B, C]);
+    handle(&mut machine, Event::Gone(B, "its connection broke".into()));
+    let name_taken = Event::Hello(C.next(), {
+        let Event::Hello(_, hello) = hello(C) else { panic!() };
+        hello
+    });
+    handle(&mut machine, name_taken);
+    handle(&mut machine, Event::Stop { untouched: true });
+    let end = handle(&mut machine, Event::Abandoned { whole: true });
+    let saved = Event::Saved { step: 3, result: Ok(()) };
+    let end = [end, handle(&mut machine, saved)].concat();
+    assert!(matches!(end.last(), Some(Action::Finish(Outcome::Stopped, _))), "{end:?}");
+    assert!(machine.awaits(SECOND) && !machine.awaits(SECOND + Duration::from_secs(3)));
+    let again = Session::new(1, 9);
+    let Event::Hello(_, hello) = hello(B) else { panic!() };
+    let told = handle(&mut machine, Event::Hello(again, hello));
+    assert!(matches!(told[..], [Action::Send(_, ToWorker::End(_)), Action::Close(_)]), "{told:?}");
+    assert!(!machine.awaits(SECOND));
+}
+
 #[test]
 fn the_last_step_is_saved_before_the_end() {
     let mut machine = machine(Progress { step: 4, ..Progress::default() });

@@ -82,6 +82,8 @@ struct Storm {
     workers: Vec<Worker>,
     spare: Option<Process>,
     named: u64,
+    /// The length of the log when the coordinator last began.
+    began: usize,
 }
 
 struct Worker {
@@ -122,8 +124,17 @@ impl Storm {
         let site = Site::new(&run.text());
         let disk = Disk::new(&site.run_dir(), "32m");
         let (coordinator, address) = site.coordinator(None, &["--resume"]);
-        let mut storm =
-            Self { site, moments, disk, coordinator, address, workers: Vec::new(), spare: None, named: 0 };
+        let mut storm = Self {
+            site,
+            moments,
+            disk,
+            coordinator,
+            address,
+            workers: Vec::new(),
+            spare: None,
+            named: 0,
+            began: 0,
+        };
         for _ in 0..WORKERS {
             let worker = storm.worker();
             storm.workers.push(worker);
@@ -156,10 +167,16 @@ impl Storm {
         Worker { name, process, link }
     }
 
-    /// One that has joined.
+    /// One that is in the run, as far as the coordinator has said since it began.
     fn some_worker(&mut self) -> usize {
         let some = self.moments.below(WORKERS as u64) as usize;
-        self.until_logged(&format!("worker {} on", self.workers[some].name), 1);
+        let [on, gone] = ["on", "is gone"].map(|what| format!("worker {} {what}", self.workers[some].name));
+        let began = self.began;
+        self.until(&on.clone(), |site| {
+            let log = site.log();
+            let last = |text: &str| log.get(began..)?.rfind(text);
+            last(&on).is_some_and(|on| last(&gone).is_none_or(|gone| gone < on))
+        });
         some
     }
 
@@ -209,6 +226,7 @@ impl Storm {
             }
             Fault::KillCoordinator => {
                 self.coordinator.kill();
+                self.began = self.site.log().len();
                 (self.coordinator, _) = self.site.coordinator(Some(self.address), &["--resume"]);
             }
             Fault::PauseCoordinator => {

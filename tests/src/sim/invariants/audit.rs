@@ -43,9 +43,15 @@ impl Audit {
     ) -> Result<Vec<Gradient>, String> {
         let reducer = cluster.reducer();
         let is_here = |of: &Gradient| reducer.ledger().check(of.step, of.node, of.chunk).is_err();
+        // What waits in a step that is given up is not taken.
+        let progress = cluster.machine().progress();
+        let taken = |of: &Gradient| match reducer.ledger().step() {
+            Some(step) if step == of.step => is_here(of),
+            _ => progress.step > of.step && !progress.skipped.contains(&of.step),
+        };
         let mut here = Vec::new();
         if let Some((session, gradient)) = gradient {
-            if !is_here(&gradient) {
+            if !taken(&gradient) {
                 self.kept.push((session, gradient));
             } else {
                 if audited && self.lies.contains(&key(&gradient)) {
@@ -55,12 +61,7 @@ impl Audit {
                 here.push(gradient);
             }
         }
-        // One copy is enough after all; what waits in a step that is given up is not taken.
-        let progress = cluster.machine().progress();
-        let taken = |of: &Gradient| match reducer.ledger().step() {
-            Some(step) if step == of.step => is_here(of),
-            _ => progress.step > of.step && !progress.skipped.contains(&of.step),
-        };
+        // One copy is enough after all.
         let over = |kept: &Gradient| kept.step != reducer.step() || !reducer.audits(kept.node);
         for (_, kept) in self.kept.extract_if(.., |(_, kept)| over(kept)) {
             let new = !here.iter().any(|other| (other.node, other.chunk) == (kept.node, kept.chunk));
