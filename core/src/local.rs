@@ -111,8 +111,7 @@ impl Local {
         let divisor = summary.divisor() as f32;
         gradient[..trained].iter_mut().for_each(|value| *value /= divisor);
         let finite = summary.loss.is_finite() && gradient.iter().all(|value| value.is_finite());
-        let loss = summary.mean_loss();
-        let spike = self.run.train.loss_spike.filter(|rule| self.recent.exceeded(*rule, loss).is_some());
+        let spike = self.run.train.loss_spike.filter(|rule| self.recent.exceeded(*rule, summary).is_some());
         self.left_out = if !finite && self.run.train.on_nonfinite == OnNonfinite::Skip {
             Some(LeftOut::NotFinite)
         } else {
@@ -123,7 +122,7 @@ impl Local {
             return Summary::default();
         }
         if let Some(rule) = self.run.train.loss_spike {
-            self.recent.push(rule, loss);
+            self.recent.push(rule, summary);
         }
         if let Some(most) = self.run.train.clip_norm {
             let factor = clip::factor(clip::norm(&layout, &gradient), most);

@@ -80,7 +80,7 @@ impl Machine {
         self.progress.commit(&committed, seconds, plan.steps_per_epoch());
         let loss = committed.summary.mean_loss();
         if let Some(rule) = self.config.loss_spike.filter(|_| !committed.skipped) {
-            self.progress.recent_losses.push(rule, loss);
+            self.progress.recent_losses.push(rule, committed.summary);
         }
         if let (Some(Spike { loss, median }), Some(rule)) = (committed.spike, self.config.loss_spike) {
             let LossSpike { factor, window } = rule;

@@ -368,9 +368,8 @@ impl Reducer {
         if self.state.keeps() {
             self.state.keep_mean(range, mean);
             if self.ledger.complete() {
-                let loss = summary.mean_loss();
-                if let Some(median) = self.state.exceeded(loss) {
-                    return self.leave_out(Some(Spike { loss, median }));
+                if let Some(median) = self.state.exceeded(summary) {
+                    return self.leave_out(Some(Spike { loss: summary.mean_loss(), median }));
                 }
                 self.state.clip();
                 for chunk in (0..self.chunks.len()).rev() {
@@ -439,7 +438,7 @@ impl Reducer {
         let step = self.step();
         let Self { summary, state, .. } = self;
         if !skipped {
-            state.took(summary.mean_loss());
+            state.took(*summary);
         }
         let (lr, norm) = (state.lr(), state.norm());
         let committed = Committed { step, summary: *summary, lr, norm, skipped, spike };

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use lockstep_core::clip;
+use lockstep_core::gradient::Summary;
 use lockstep_core::layout::Layout;
 use lockstep_core::optimizer::Optimizer;
 use lockstep_core::run::spec::{LossSpike, OnNonfinite, Run, Schedule, Wire};
@@ -91,15 +92,15 @@ impl State {
         Self { recent, ..self }
     }
 
-    /// The median that a loss is too far above, if it is.
-    pub(super) fn exceeded(&self, loss: f64) -> Option<f64> {
-        self.recent.exceeded(self.spikes?, loss)
+    /// The median that the step's loss is too far above, if it is.
+    pub(super) fn exceeded(&self, step: Summary) -> Option<f64> {
+        self.recent.exceeded(self.spikes?, step)
     }
 
-    /// The step has this loss, and is not left out.
-    pub(super) fn took(&mut self, loss: f64) {
+    /// The step is not left out.
+    pub(super) fn took(&mut self, step: Summary) {
         if let Some(rule) = self.spikes {
-            self.recent.push(rule, loss);
+            self.recent.push(rule, step);
         }
     }
 
