@@ -14,7 +14,10 @@ use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDir
 use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
-use lockstep_core::run::{self, spec::Run};
+use lockstep_core::run::{
+    self,
+    spec::{Data, Run},
+};
 use lockstep_data::{Catalog, Goal, Prepared, Skipped};
 use lockstep_proto::message::Outcome;
 
@@ -82,6 +85,9 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
         let Skipped { train, validation } = rows.catalog.skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
     }
+    if rows.in_blocks() {
+        say_blocks(&run, &rows);
+    }
     let model = assemble::model(&run, &rows)
         .map_err(|problem| Failure::bad(format!("{}: {problem}", arguments.run.display())))?;
     if let Some((key, metric)) = assemble::foreign_metric(&run, &rows) {
@@ -101,6 +107,27 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
     Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
+}
+
+/// Says that rows are read when they are needed, and what that takes.
+fn say_blocks(run: &Run, rows: &Datasets) {
+    let Data { shuffle_rows, in_memory, .. } = run.data;
+    if let Some(cache) = lockstep_data::BlockCache::of_user() {
+        print::note(format!("more data than in_memory = {}: {cache}", print::bytes(in_memory)));
+    }
+    let shape = rows.train.shape();
+    let row_bytes = 4 * (shape.width().unwrap_or(0) as u64 + 1);
+    let needed = shuffle_rows.saturating_mul(u64::from(run.cluster.shards)).min(shape.rows) * row_bytes;
+    let [memory, _] = lockstep_data::memory(&run.data);
+    if !rows.catalog.train.whole && needed > memory {
+        print::note(format!(
+            "windows of {shuffle_rows} rows of all {} shards take {}, and blocks may take {}: a worker that has \
+             all shards reads blocks again and again; lower data.shuffle_rows or raise data.in_memory",
+            run.cluster.shards,
+            print::bytes(needed),
+            print::bytes(memory)
+        ));
+    }
 }
 
 /// Says where data differ from those that a run began with, as far as its catalog tells.

@@ -144,10 +144,10 @@ fn changed_data_are_named() {
     };
     let (code, resumed) = text(&["train", "run.toml", "--run-dir", "run", "--resume"]);
     assert_eq!(code, Some(78), "{resumed}");
-    assert!(resumed.contains("rows.csv: rows 8192 to 12287 of it are not those"), "{resumed}");
+    assert!(resumed.contains("rows.csv: rows 8192 to 12287 of it differ"), "{resumed}");
     let (code, verified) = text(&["verify", "run"]);
     assert_eq!(code, Some(1), "{verified}");
-    assert!(verified.contains("rows.csv: rows 8192 to 12287 of it are not those"), "{verified}");
+    assert!(verified.contains("rows 8192 to 12287 of it differ"), "{verified}");
 }
 
 /// The coordinator's file is gone after it was read, and nothing is cached: the run ends and says why.

@@ -55,7 +55,7 @@ fn task() -> (Task, Run, Arc<AtomicU64>) {
     shape.rows = rows;
     let read = Arc::new(AtomicU64::new(0));
     let listing = Listing { shape, whole: false, blocks };
-    let rows = Blocks::new(listing, 60 << 10, None, vec![Box::new(Counted(read.clone()))]);
+    let rows = Blocks::new(listing, 96 << 10, None, vec![Box::new(Counted(read.clone()))]);
     let task = Task::new(&lockstep_core::run::to_toml(&run), Rows::Blocks(Arc::new(rows)), None).unwrap();
     (task, run, read)
 }

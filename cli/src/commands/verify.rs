@@ -101,7 +101,7 @@ fn name_change(record: &mut Record, base: &Path) {
     let Record { run, findings, .. } = record;
     let Some(finding) = findings.iter_mut().find(|finding| finding.what == What::Data) else { return };
     match stored.map(|stored| lockstep_data::find_change(&stored, &run.data, run.seed, base)) {
-        Some(Ok(Some((file, change)))) => finding.text = format!("{file}: {change}"),
+        Some(Ok(Some((_, change)))) => finding.text += &format!(": {change}"),
         Some(Err(why)) => finding.text = why.to_string(),
         _ => {}
     }

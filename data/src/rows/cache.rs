@@ -4,6 +4,7 @@
 //! stale, and a file is checked when it is read. It is never more than a cache: what cannot be written or
 //! read comes from where it came from first.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,6 +110,17 @@ impl BlockCache {
             Some((metadata.modified().ok()?, file.path(), metadata.len()))
         });
         known.collect()
+    }
+}
+
+impl fmt::Display for BlockCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gib = self.most as f64 / (1u64 << 30) as f64;
+        write!(
+            f,
+            "blocks that are read are kept in {}, at most {gib:.1} GiB (LOCKSTEP_CACHE_BYTES; 0: none)",
+            self.folder.display()
+        )
     }
 }
 

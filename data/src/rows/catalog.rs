@@ -67,7 +67,7 @@ pub enum Changed {
         found: Vec<usize>,
     },
     /// Rows of one block have other values.
-    #[error("rows {first} to {last} of it are not those that the run began with", last = first + rows.saturating_sub(1))]
+    #[error("rows {first} to {last} of it differ", last = first + rows.saturating_sub(1))]
     Block {
         /// The first row of the files.
         first: u64,

@@ -10,7 +10,7 @@ use crate::pass::Pass;
 use crate::{Block, DataError, Encoder, GatherError, Shape, Table, TargetUse, Wrong};
 
 /// Rows in a piece of data that are held whole.
-const PIECE_ROWS: u64 = 8192;
+const PIECE_ROWS: u64 = 1024;
 
 /// Of a table: it does not tell which format it came from.
 pub(crate) fn whole(table: &Table) -> Result<Listing, GatherError> {
