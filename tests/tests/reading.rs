@@ -14,6 +14,8 @@ use lockstep_worker::task::{Task, empty};
 const BLOCK_ROWS: u64 = 512;
 const BLOCKS: u64 = 97;
 const SHARDS: u32 = 8;
+/// Of 32 blocks: two windows of four shards, and far from all that these read in an epoch.
+const MEMORY: u64 = 32 * BLOCK_ROWS * 8;
 const RUN: &str = r#"
 name = "reading"
 seed = 11
@@ -55,7 +57,7 @@ fn task() -> (Task, Run, Arc<AtomicU64>) {
     shape.rows = rows;
     let read = Arc::new(AtomicU64::new(0));
     let listing = Listing { shape, whole: false, blocks };
-    let rows = Blocks::new(listing, 96 << 10, None, vec![Box::new(Counted(read.clone()))]);
+    let rows = Blocks::new(listing, MEMORY, None, vec![Box::new(Counted(read.clone()))]);
     let task = Task::new(&lockstep_core::run::to_toml(&run), Rows::Blocks(Arc::new(rows)), None).unwrap();
     (task, run, read)
 }
@@ -72,6 +74,7 @@ fn a_worker_reads_its_own_blocks_once_an_epoch() {
             let before = read.load(Ordering::Relaxed);
             for step in epoch * steps..(epoch + 1) * steps {
                 let mut batch = empty();
+                task.keep(&mut order, step, &shards.clone().collect::<Vec<_>>());
                 for shard in shards.clone() {
                     task.load_step(&mut order, step, shard, &mut batch).unwrap();
                 }

@@ -38,13 +38,14 @@ impl Prefetch {
             for request in incoming {
                 let mut batches = request.spare;
                 batches.resize_with(request.shards.len(), empty);
+                task.keep(&mut order, request.step, &request.shards);
                 let mut loads = request.shards.iter().zip(&mut batches);
                 let loaded = loads
                     .try_for_each(|(shard, batch)| task.load_step(&mut order, request.step, *shard, batch));
                 if outgoing.send(loaded.map(|()| batches)).is_err() {
                     return;
                 }
-                request.shards.iter().for_each(|shard| task.ahead(&mut order, request.step, *shard));
+                task.ahead(&mut order, request.step, &request.shards);
             }
         })?;
         Ok(Self { requests, batches, ahead: None, spare: Vec::new() })

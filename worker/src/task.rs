@@ -86,10 +86,16 @@ impl Task {
         order.rows(step / steps, step % steps, shard)
     }
 
-    /// Asks for the rows that a shard needs some steps after this one.
-    pub fn ahead(&self, order: &mut Order, step: u64, shard: u32) {
+    /// The shards are in this step now: what their windows need is held before anything else.
+    pub fn keep(&self, order: &mut Order, step: u64, shards: &[u32]) {
         let steps = order.plan().steps_per_epoch().max(1);
-        self.train.ahead(order.upcoming(step / steps, step % steps, shard));
+        self.train.keep(shards.iter().flat_map(|shard| order.current(step / steps, step % steps, *shard)));
+    }
+
+    /// Asks for the rows that the shards need some steps after this one.
+    pub fn ahead(&self, order: &mut Order, step: u64, shards: &[u32]) {
+        let steps = order.plan().steps_per_epoch().max(1);
+        self.train.ahead(shards.iter().flat_map(|shard| order.upcoming(step / steps, step % steps, *shard)));
     }
 
     /// A shard's rows of a step, into the memory of `microbatch`.

@@ -117,6 +117,19 @@ impl Order {
         rows
     }
 
+    /// The blocks that hold the window in which shard s is in the k-th step of an epoch (or both, if the step
+    /// takes from two): each is needed until the window ends. None for data that is held whole.
+    pub fn current(&mut self, epoch: u64, k: u64, s: u32) -> BTreeSet<u64> {
+        let Arrangement::Blocks { window, .. } = self.arrangement else { return BTreeSet::new() };
+        let (window, wanted, span) = (window.max(1), self.plan.microbatch(k, s), self.plan.span_start(s));
+        if wanted.is_empty() {
+            return BTreeSet::new();
+        }
+        let first = wanted.start / window * window;
+        let end = wanted.end.div_ceil(window).saturating_mul(window).min(self.plan.span_len(s));
+        self.blocks_of(epoch, span + first..span + end)
+    }
+
     /// The blocks that hold the window after the one in which shard s ends the k-th step of an epoch: what
     /// is worth reading ahead. None for data that is held whole.
     pub fn upcoming(&mut self, epoch: u64, k: u64, s: u32) -> BTreeSet<u64> {

@@ -97,6 +97,12 @@ impl Blocks {
         self.inner.find(row).map_or(row..row, end)
     }
 
+    pub(super) fn keep(&self, blocks: impl Iterator<Item = usize>) {
+        let mut memory = self.inner.memory();
+        memory.tick();
+        blocks.for_each(|index| drop(memory.get(index)));
+    }
+
     pub(super) fn ahead(&self, index: usize) {
         let Some(entry) = self.inner.listing.blocks.get(index) else { return };
         let bytes = self.inner.bytes(entry);
@@ -157,7 +163,6 @@ impl Inner {
     }
 
     fn gather(&self, rows: &[u64], x: &mut [f32], mut targets: TargetsMut<'_>) -> Result<(), RowsError> {
-        self.memory().tick();
         if rows.len().checked_mul(self.width) != Some(x.len()) {
             return Err(GatherError::Place { what: "features" }.into());
         }

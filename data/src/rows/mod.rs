@@ -120,6 +120,13 @@ impl Rows {
         }
     }
 
+    /// Blocks that are needed now and for some time: others make room first.
+    pub fn keep(&self, blocks: impl IntoIterator<Item = u64>) {
+        if let Self::Blocks(all) = self {
+            all.keep(blocks.into_iter().filter_map(|block| usize::try_from(block).ok()));
+        }
+    }
+
     /// Asks for blocks that will be needed soon, as far as there is room for them.
     pub fn ahead(&self, blocks: impl IntoIterator<Item = u64>) {
         if let Self::Blocks(all) = self {
