@@ -163,7 +163,7 @@ impl Table {
         })
     }
 
-    /// With a weight a row. `None` if there is not one for every row, or one that [`is_weight`] refuses.
+    /// With a weight a row. `None` if there is not one for every row, or one that is below 0 or not finite.
     pub fn weighted(self, weights: Vec<f32>) -> Option<Self> {
         let fit = weights.len() as u64 == self.rows && weights.iter().copied().all(is_weight);
         fit.then_some(Self { weights: Some(weights), ..self })
