@@ -8,11 +8,9 @@
 
 use std::ops::Range;
 
-use lockstep_core::ops::embedding::index;
-use sha2::{Digest, Sha256};
-
 use crate::table::is_weight;
 use crate::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets};
+use lockstep_core::ops::embedding::index;
 
 /// Why a part is refused, or rows are no table.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -114,20 +112,6 @@ impl Table {
             put(&mut bytes, weights, |weight| weight.to_le_bytes());
         }
         Ok(bytes)
-    }
-
-    /// SHA-256 of the shape and of every row: tells whether two runs train on the same numbers.
-    ///
-    /// # Errors
-    /// None for any table that exists.
-    pub fn digest(&self) -> Result<[u8; 32], GatherError> {
-        const ROWS: u64 = 4096;
-        let mut digest = Sha256::new();
-        digest.update(serde_json::to_vec(&self.shape()).unwrap_or_default());
-        for first in (0..self.rows()).step_by(ROWS as usize) {
-            digest.update(self.part(first..self.rows().min(first + ROWS))?);
-        }
-        Ok(digest.finalize().into())
     }
 }
 
@@ -443,12 +427,5 @@ mod tests {
         // A shape that lies about its rows costs nothing.
         let vast = Shape { rows: u64::MAX, sample: vec![1 << 40], ..table.shape() };
         assert!(Receiver::new(vast).unwrap().append(&good).is_err());
-    }
-
-    #[test]
-    fn the_digest_is_of_the_numbers() {
-        let table = |x: f32| Table::new(vec![1], Features::F32(vec![x]), Targets::Absent).unwrap();
-        assert_eq!(table(1.0).digest(), table(1.0).digest());
-        assert_ne!(table(1.0).digest(), table(2.0).digest());
     }
 }

@@ -87,7 +87,6 @@ fn rows_survive_the_journey() {
         receiver.append(&train.part(first..train.rows().min(first + 700)).unwrap()).unwrap();
     }
     let there = receiver.finish().unwrap();
-    assert_eq!(there.digest(), train.digest());
     let rows = [train.rows() - 1, 0, 7];
     let gather = |table: &Table| {
         let (mut x, mut classes) = ([0.0; 3], [0; 3]);

@@ -100,3 +100,25 @@ impl Source for Served {
         table.map(Some).map_err(|error| error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_unpacked_within_bounds() {
+        let rows = vec![3; 5000];
+        let packed = zstd::bulk::compress(&rows, 1).unwrap();
+        let part = |payload: &[u8], unpacked| wire::RowsPart {
+            first: 0,
+            count: 1,
+            payload: payload.to_vec().into(),
+            unpacked,
+        };
+        assert_eq!(unpacked(part(&rows, 0)).unwrap(), rows);
+        assert_eq!(unpacked(part(&packed, 5000)).unwrap(), rows);
+        assert!(unpacked(part(&packed, 4999)).is_err(), "it is longer than it says");
+        assert!(unpacked(part(&packed, u32::MAX)).is_err(), "it would take too much memory");
+        assert!(unpacked(part(b"no zstd", 5000)).is_err());
+    }
+}
