@@ -42,6 +42,15 @@ fn rows(changed: Option<usize>) -> String {
     text
 }
 
+/// The rows, of which one has another class, in as many bytes.
+fn other_class() -> String {
+    let line = row(9_000, 0);
+    let (rest, class) = line.trim_end().rsplit_once(',').unwrap();
+    let changed = rows(None).replacen(&line, &format!("{rest},{}\n", if class == "0" { 1 } else { 0 }), 1);
+    assert!(changed.len() == rows(None).len() && changed != rows(None));
+    changed
+}
+
 fn site(epochs: u32) -> Site {
     let site = Site::new(&run(epochs));
     site.write("rows.csv", rows(None));
@@ -161,11 +170,7 @@ fn a_file_that_changes_while_it_is_read_ends_the_run() {
     let address: std::net::SocketAddr = site.until("the coordinator listens", || {
         coordinator.errors().split_once("listening on ")?.1.split_once(';')?.0.parse().ok()
     });
-    // Another class, in as many bytes.
-    let (before, after) = (row(9_000, 0), row(9_000, 0).replace(",0\n", ",2\n").replace(",1\n", ",0\n"));
-    let changed = rows(None).replacen(&before, &after.replace(",2\n", ",1\n"), 1);
-    assert!(changed.len() == rows(None).len() && changed != rows(None));
-    replace_in_place(&site.folder().join("rows.csv"), &changed);
+    replace_in_place(&site.folder().join("rows.csv"), &other_class());
     let mut command = site.worker_command("w", address, &[]);
     no_cache(0, &mut command);
     let _worker = lockstep_tests::cluster::Process::start(command, "w", site.folder());
@@ -182,16 +187,22 @@ fn replace_in_place(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
+/// A run with a folder `good` that has a copy of the data, and one `bad` whose copy differs in a row.
+fn copied() -> Site {
+    let site = site(1);
+    for (folder, rows) in [("good", rows(None)), ("bad", other_class())] {
+        fs::create_dir(site.folder().join(folder)).unwrap();
+        site.write(&format!("{folder}/rows.csv"), rows);
+    }
+    site
+}
+
 /// Of three workers one reads its own copy, one has a copy that differs in a row, one is served.
 #[test]
 fn workers_that_read_for_themselves() {
     let served = site(1);
     let expected = trained(&served, 1, no_cache, &[]);
-    let mixed = site(1);
-    for (folder, changed) in [("good", None), ("bad", Some(9_000))] {
-        fs::create_dir(mixed.folder().join(folder)).unwrap();
-        mixed.write(&format!("{folder}/rows.csv"), rows(changed));
-    }
+    let mixed = copied();
     let own = |number: usize, command: &mut std::process::Command| {
         no_cache(number, command);
         let root = ["good", "bad", "none"][number];
@@ -200,4 +211,17 @@ fn workers_that_read_for_themselves() {
         }
     };
     assert_eq!(trained(&mixed, 3, own, &[]), expected);
+
+    // Alone, it reads every block: one is not what the run began with, and is served instead.
+    let bad = copied();
+    assert_eq!(trained(&bad, 1, no_cache, &["--data", "bad"]), expected);
+    assert!(bad.logs().contains("the files below --data, block"), "{}", bad.logs());
+
+    // The coordinator's own file is another one by now, but nobody asks for it.
+    let good = copied();
+    let alone = |number: usize, command: &mut std::process::Command| {
+        no_cache(number, command);
+        replace_in_place(&good.folder().join("rows.csv"), &other_class());
+    };
+    assert_eq!(trained(&good, 1, alone, &["--data", "good"]), expected);
 }
