@@ -85,7 +85,7 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
         let Skipped { train, validation } = rows.catalog.skipped;
         print::note(format!("left out bad rows: {train} to train on, {validation} to validate on"));
     }
-    if rows.in_blocks() {
+    if rows.catalog.in_blocks() {
         say_blocks(&run, &rows);
     }
     let model = assemble::model(&run, &rows)
@@ -179,7 +179,7 @@ impl Ready {
 
     /// The folders of its data, if workers of this machine should read there.
     pub fn folders(&self) -> Vec<String> {
-        if self.rows.in_blocks() { self.rows.catalog.folders() } else { Vec::new() }
+        if self.rows.catalog.in_blocks() { self.rows.catalog.folders() } else { Vec::new() }
     }
 
     /// The run's directory.

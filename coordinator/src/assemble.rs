@@ -113,7 +113,7 @@ pub fn cluster(run: &Run, model: &Model, rows: &Datasets, kind: Kind, standing: 
         train: json(&rows.train),
         validation: rows.validation.as_ref().map(json),
         window: GRANT_WINDOW,
-        blocks: rows.in_blocks(),
+        blocks: rows.catalog.in_blocks(),
         seed: run.seed,
         audit: run.cluster.audit,
     };

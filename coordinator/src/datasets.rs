@@ -32,12 +32,6 @@ impl Datasets {
         self.json.get_or_init(|| serde_json::to_vec(&self.catalog).unwrap_or_default().into())
     }
 
-    /// Whether either comes in blocks.
-    pub fn in_blocks(&self) -> bool {
-        let mut both = [Some(&self.train), self.validation.as_ref()].into_iter().flatten();
-        both.any(|rows| matches!(rows, Rows::Blocks(_)))
-    }
-
     fn rows(&self, dataset: Dataset) -> Option<&Rows> {
         match dataset {
             Dataset::Train => Some(&self.train),

@@ -19,8 +19,7 @@ use crate::{
 /// # Errors
 /// The files cannot be opened.
 pub fn again(catalog: Catalog, data: &Data, seed: u64, base: &Path) -> Result<Option<Prepared>, DataError> {
-    let in_blocks = !catalog.train.whole || catalog.validation.as_ref().is_some_and(|listing| !listing.whole);
-    if !in_blocks || !is_as_then(&data.train, &catalog.train_files, data, base) {
+    if !catalog.in_blocks() || !is_as_then(&data.train, &catalog.train_files, data, base) {
         return Ok(None);
     }
     let open = |source: &Source, files: &[FileEntry]| {

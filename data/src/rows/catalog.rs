@@ -85,6 +85,11 @@ pub enum Changed {
 }
 
 impl Catalog {
+    /// Whether training or validation rows come in blocks.
+    pub fn in_blocks(&self) -> bool {
+        [Some(&self.train), self.validation.as_ref()].into_iter().flatten().any(|listing| !listing.whole)
+    }
+
     /// Whether its numbers agree with each other: it may come from a file or a peer.
     pub fn is_sound(&self) -> bool {
         self.train.is_sound() && self.validation.as_ref().is_none_or(Listing::is_sound)
