@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
 use crate::print;
+use crate::security::{GuardArguments, Join};
 
 /// Arguments of `lockstep coordinator`.
 #[derive(Debug, clap::Args)]
@@ -14,16 +15,21 @@ pub struct Arguments {
     /// Where workers connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:29500")]
     listen: String,
+    #[command(flatten)]
+    guard: GuardArguments,
 }
 
 /// Coordinates to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let guard = arguments.guard.check()?;
     let prepared = coordinate::prepare(&arguments.run)?;
     let (listener, address) = coordinate::bind(&arguments.listen)?;
     coordinate::open_log(&prepared)?;
+    let (door, join) = guard.door(address, prepared.directory().path())?;
     print::note(format!("listening on {address}; start workers, here or elsewhere, with"));
-    print::note(format!("  lockstep worker --coordinator {}", reachable(address)));
-    prepared.run(Listening { listener, workers: None }, arguments.run.json)
+    let Join { before, options } = join;
+    print::note(format!("  {before}lockstep worker --coordinator {}{options}", reachable(address)));
+    prepared.run(Listening { listener, door, workers: None }, arguments.run.json)
 }
 
 /// An address that a worker can use: this host's name where the coordinator listens on all of them.

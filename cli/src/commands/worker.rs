@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::environment;
 use crate::failure::Failure;
+use crate::security::TrustArguments;
 use crate::{log, signals};
 
 /// Arguments of `lockstep worker`.
@@ -17,6 +18,8 @@ pub struct Arguments {
     /// Where the coordinator listens
     #[arg(long, value_name = "HOST:PORT")]
     coordinator: String,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// Compute threads; the result does not depend on it
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -47,6 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         nix::unistd::gethostname().map_or("unknown".into(), |host| host.to_string_lossy().into_owned());
     let options = Options {
         coordinator: arguments.coordinator.clone(),
+        trust: arguments.trust.trust()?,
         name: arguments.name.clone().unwrap_or_else(|| format!("{host}-{}", std::process::id())),
         host,
         threads: arguments.threads.into(),
@@ -71,6 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ended::Run(Outcome::Failed, text) => Err(Failure::failed(format!("the run failed: {text}"))),
         Ended::OtherKernel(kernel) => environment::pin(&kernel),
         Ended::Refused(text) => Err(Failure::failed(format!("the coordinator refused this worker: {text}"))),
+        Ended::Usage(text) => Err(Failure::usage(text)),
         Ended::NoCoordinator => {
             let Arguments { coordinator, wait, .. } = arguments;
             Err(Failure::unfinished(format!("no coordinator at {coordinator} within {wait} s")))

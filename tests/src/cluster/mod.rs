@@ -9,6 +9,7 @@
 mod binary;
 mod disk;
 pub mod fake;
+mod forge;
 mod oracle;
 mod process;
 mod proxy;
@@ -20,6 +21,7 @@ pub mod wait;
 
 pub use binary::lockstep;
 pub use disk::Disk;
+pub use forge::{Forge, Paper};
 pub use oracle::Oracle;
 pub use process::{Process, is_alive, workers_of};
 pub use proxy::Proxy;
