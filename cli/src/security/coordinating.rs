@@ -107,6 +107,8 @@ pub struct Join {
 }
 
 fn with_token(run: &Path, token: Option<Token>, from: TokenFrom) -> Result<(Door, Join), Failure> {
+    // The line works from any folder.
+    let run = &std::path::absolute(run).unwrap_or_else(|_| run.to_owned());
     let Secrets { door, fingerprint, token_file } = Secrets::of_run(run, token)?;
     let from = token_file.map_or(from, TokenFrom::File);
     let (before, option) = match &from {

@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(text.len(), 7 + 64);
         assert_eq!(text.parse(), Ok(fingerprint));
         let pairs: Vec<&str> =
-            text[7..].as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
+            text.as_bytes()[7..].chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
         assert_eq!(pairs.join(":").to_ascii_uppercase().parse(), Ok(fingerprint));
         for bad in ["", "sha256:", &text[..70], &format!("{text}0"), &text.replace('a', "g"), "sha1:00"] {
             assert!(bad == text || bad.parse::<Fingerprint>().is_err(), "{bad}");
