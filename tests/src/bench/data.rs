@@ -173,7 +173,7 @@ impl Peaks {
 }
 
 /// `VmHWM`; 0 if the process is gone.
-fn high_water(pid: Pid) -> f64 {
+pub(super) fn high_water(pid: Pid) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
