@@ -102,7 +102,7 @@ soak: setup ## simulate clusters and faults without end; prints the command that
 chaos: setup ## real processes and faults of every kind: 100 workers and 50 coordinators killed; --forever
 	cargo run --release -p lockstep-tests --bin chaos -- $(ARGS)
 
-fuzz: setup ## feed bad bytes and bad files to everything that reads them
+fuzz: setup ## feed bad bytes and bad files to everything that reads them: ARGS="--target csv --minutes 10"
 	cargo run --release -p lockstep-tests --bin fuzz -- $(ARGS)
 
 .venv/ready:
