@@ -7,12 +7,14 @@ mod commands;
 mod coordinate;
 mod environment;
 mod failure;
+mod launcher;
 mod local;
 mod log;
 mod print;
 mod reading;
 mod rows;
 mod security;
+mod service_manager;
 mod show;
 mod signals;
 

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
-use crate::print;
 use crate::security::{GuardArguments, Join};
+use crate::{print, service_manager};
 
 /// Arguments of `lockstep coordinator`.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,7 @@ pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
     /// Where workers connect
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:29500")]
+    #[arg(long, value_name = "ADDR", env = "LOCKSTEP_LISTEN", default_value = "127.0.0.1:29500")]
     listen: String,
     #[command(flatten)]
     guard: GuardArguments,
@@ -29,6 +29,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     print::note(format!("listening on {address}; start workers, here or elsewhere, with"));
     let Join { before, options } = join;
     print::note(format!("  {before}lockstep worker --coordinator {}{options}", reachable(address)));
+    service_manager::ready(&format!("listening on {address}"));
     prepared.run(Listening { listener, door, workers: None }, arguments.run.json)
 }
 
