@@ -10,8 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calls::Call;
 use crate::cluster::Cluster;
 use crate::datasets::Datasets;
-use crate::driver::{Driver, Effects, Ended};
+use crate::driver::{Driver, Effects, Ended, Showing};
+use crate::refusals::Refusals;
 use crate::service;
+use crate::view::Publisher;
 
 /// Messages that wait for the driver. Gradients among them are bounded by grants besides.
 const QUEUE: usize = 64;
@@ -24,6 +26,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Coordinator {
     calls: mpsc::Receiver<Call>,
     own: mpsc::Sender<Call>,
+    showing: Showing,
 }
 
 /// Asks a running coordinator to write a checkpoint and end.
@@ -40,7 +43,7 @@ impl Stopper {
 impl Default for Coordinator {
     fn default() -> Self {
         let (own, calls) = mpsc::channel(QUEUE);
-        Self { calls, own }
+        Self { calls, own, showing: Showing::default() }
     }
 }
 
@@ -48,6 +51,16 @@ impl Coordinator {
     /// Stops it from elsewhere.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.own.clone())
+    }
+
+    /// Lets others look on.
+    pub fn show(&mut self, publisher: Publisher) {
+        self.showing.publisher = Some(publisher);
+    }
+
+    /// Where everyone who serves this run counts what is refused.
+    pub fn refusals(&self) -> Refusals {
+        self.showing.refusals.clone()
     }
 
     /// Serves workers on `listener` until the run ends.
@@ -62,9 +75,10 @@ impl Coordinator {
         rows: Arc<Datasets>,
         heartbeat: Duration,
     ) -> io::Result<Ended> {
-        let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat);
+        let refusals = self.refusals();
+        let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat, self.showing);
         let (done, shutdown) = oneshot::channel::<()>();
-        let server = tokio::spawn(service::serve(listener, self.own, rows, async {
+        let server = tokio::spawn(service::serve(listener, self.own, rows, refusals, async {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();

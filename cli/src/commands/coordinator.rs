@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
 use crate::print;
@@ -14,11 +15,16 @@ pub struct Arguments {
     /// Where workers connect
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:29500")]
     listen: String,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
 }
 
 /// Coordinates to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let prepared = coordinate::prepare(&arguments.run)?;
+    let (show, window) = coordinate::window();
+    let prepared = coordinate::prepare(&arguments.run, show, || {
+        arguments.admin.start_usual(admin::Coordinating::new(window))
+    })?;
     let (listener, address) = coordinate::bind(&arguments.listen)?;
     coordinate::open_log(&prepared)?;
     print::note(format!("listening on {address}; start workers, here or elsewhere, with"));

@@ -1,12 +1,16 @@
 //! `lockstep worker`: one worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_data::Roots;
+use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use lockstep_worker::view::{Observer, View};
 use lockstep_worker::{Ended, Options};
 use nix::sys::signal::Signal;
 
+use crate::admin;
 use crate::environment;
 use crate::failure::Failure;
 use crate::{log, signals};
@@ -30,6 +34,8 @@ pub struct Arguments {
     /// Give up after so long without a coordinator; 0: never
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     wait: u64,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
     /// End when this process ends, however it ends
     #[arg(long, hide = true)]
     parent: Option<i32>,
@@ -45,15 +51,28 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::to_stderr();
     let host =
         nix::unistd::gethostname().map_or("unknown".into(), |host| host.to_string_lossy().into_owned());
+    let name = arguments.name.clone().unwrap_or_else(|| format!("{host}-{}", std::process::id()));
+    let observer = Arc::new(Observer::new(View {
+        name: name.clone(),
+        host: host.clone(),
+        coordinator: arguments.coordinator.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        numerics: lockstep_core::numerics::name(),
+        threads: arguments.threads.into(),
+        ..View::default()
+    }));
+    arguments.admin.start(admin::Working::new(observer.clone()))?;
     let options = Options {
         coordinator: arguments.coordinator.clone(),
-        name: arguments.name.clone().unwrap_or_else(|| format!("{host}-{}", std::process::id())),
+        name,
         host,
         threads: arguments.threads.into(),
         wait: (arguments.wait > 0).then(|| Duration::from_secs(arguments.wait)),
         roots: Roots::new(&arguments.data)
             .map_err(|(root, error)| Failure::usage(format!("--data {root}: {error}")))?,
         keep_kernel: environment::keeps_kernel(),
+        observer,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

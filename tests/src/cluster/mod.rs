@@ -9,6 +9,7 @@
 mod binary;
 mod disk;
 pub mod fake;
+pub mod http;
 mod oracle;
 mod process;
 mod proxy;
