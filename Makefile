@@ -14,7 +14,7 @@ TORCH := torch==2.15.0 numpy
 ARGS ?=
 
 .PHONY: help setup build demo examples test test-objects verify fix soak chaos fuzz \
-  bench bench-build bench-shards bench-audit bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
+  bench bench-build bench-shards bench-audit bench-scale bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-shards: bench-build ## 8 shards on 2 workers beside 2 shards
 bench-audit: bench-build ## a tenth of the nodes computed twice, on 2 and 4 workers
 	$(BENCH) --case audit $(ARGS)
 
+bench-scale: bench-build ## joining, a step and the coordinator's memory on 1 to 64 workers
+	$(BENCH) --case scale $(ARGS)
+
 bench-data: bench-build ## rows in blocks beside rows held, and the memory that files of 20 GiB take
 	$(BENCH) --case data $(ARGS)
 	$(BENCH) --case data-memory --gib 20 $(ARGS)
@@ -99,7 +102,7 @@ soak: setup ## simulate clusters and faults without end; prints the command that
 chaos: setup ## real processes and faults of every kind: 100 workers and 50 coordinators killed; --forever
 	cargo run --release -p lockstep-tests --bin chaos -- $(ARGS)
 
-fuzz: setup ## feed bad bytes and bad files to everything that reads them
+fuzz: setup ## feed bad bytes and bad files to everything that reads them: ARGS="--target csv --minutes 10"
 	cargo run --release -p lockstep-tests --bin fuzz -- $(ARGS)
 
 .venv/ready:

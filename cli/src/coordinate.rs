@@ -19,7 +19,7 @@ use lockstep_core::run::{
     self,
     spec::{Data, Run},
 };
-use lockstep_data::{Catalog, Goal, Prepared, Skipped};
+use lockstep_data::{Goal, Prepared, Skipped};
 use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
 
@@ -169,9 +169,7 @@ fn changed(error: StoreError, path: &Path, run: &Run, base: &Path) -> Failure {
 fn rows(arguments: &RunArguments, run: &Run, path: &Path, base: &Path) -> Result<Prepared, Failure> {
     // A damaged catalog says nothing: all rows are gone through.
     let stored = store::read_catalog(path).ok().flatten().filter(|_| arguments.resume);
-    let again = stored
-        .filter(Catalog::is_sound)
-        .map(|stored| lockstep_data::again(stored, &run.data, run.seed, base));
+    let again = stored.map(|stored| lockstep_data::again(stored, &run.data, run.seed, base));
     match again.transpose().map_err(Failure::bad)?.flatten() {
         Some(rows) => Ok(rows),
         None => {

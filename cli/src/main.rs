@@ -8,11 +8,13 @@ mod commands;
 mod coordinate;
 mod environment;
 mod failure;
+mod launcher;
 mod local;
 mod log;
 mod print;
 mod reading;
 mod rows;
+mod service_manager;
 mod show;
 mod signals;
 

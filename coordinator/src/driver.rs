@@ -30,6 +30,8 @@ pub trait Effects: Send {
     fn record(&mut self, record: Record);
     /// For the log.
     fn notice(&mut self, notice: Notice);
+    /// The loop has turned, at least once each half heartbeat unless something holds it up: for a watchdog.
+    fn turned(&mut self) {}
 }
 
 /// Payload bytes of gradients that came and of weights that went.
@@ -107,6 +109,7 @@ impl<E: Effects> Driver<E> {
         let now = self.clock.now();
         self.cluster.handle(now, Input::Start);
         loop {
+            self.effects.turned();
             if let Some((outcome, text)) = self.perform() {
                 self.tally.ended(outcome, &text);
                 self.show(true);

@@ -180,7 +180,7 @@ impl Encoder {
         self.weights.as_ref()?.column.as_deref()
     }
 
-    fn check(&self) -> Result<(), Bad> {
+    pub(crate) fn check(&self) -> Result<(), Bad> {
         let mut seen = BTreeSet::from([self.target.column()]);
         let mut once = |column| {
             if seen.insert(column) { Ok(()) } else { Err(Bad::Twice(column.into())) }

@@ -49,8 +49,8 @@ pub use load::{Prepared, Skipped, find_change, load, load_watched};
 pub use part::{PartError, Receiver};
 pub use places::{FileEntry, TextEntry, cache_folder};
 pub use rows::{
-    BlockCache, BlockDigest, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows, RowsError, Source,
-    memory,
+    BadCatalog, BlockCache, BlockDigest, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows,
+    RowsError, Source, memory,
 };
 pub use table::{FeatureType, Features, GatherError, Shape, Table, TargetType, Targets, TargetsMut};
 pub use values::{Cell, Kind, Values};

@@ -8,15 +8,8 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::FileWriter;
 use lockstep_data::Skipped;
 use lockstep_tests::cluster::Site;
+use lockstep_tests::rows::run;
 use parquet::arrow::ArrowWriter;
-
-const RUN: &str = r#"
-name = "formats"
-seed = 5
-data = { train = "rows.csv", validation = 0.2, target = "label" }
-model = { loss = "cross_entropy", layers = [{ linear = 7 }, "relu", { linear = 3 }] }
-train = { epochs = 3, batch_size = 64 }
-"#;
 
 type Files = Vec<(&'static str, Vec<u8>)>;
 
@@ -88,7 +81,7 @@ fn one_digest_for_every_format_and_cluster() {
     ];
     let mut digest = None;
     for (train, workers, files) in cases {
-        let site = Site::new(&RUN.replace("rows.csv", train));
+        let site = Site::new(&run(train, "label", "validation = 0.2"));
         files.iter().for_each(|(name, bytes)| site.write(name, bytes));
         let (status, process) = site.trained(&["--workers", workers]);
         assert!(status.success(), "{train}: {}\n{}", process.errors(), site.logs());
@@ -101,10 +94,10 @@ fn one_digest_for_every_format_and_cluster() {
 /// for the numbers of the rows after them.
 #[test]
 fn bad_rows_are_skipped_alike() {
-    let run = RUN.replace("validation = 0.2,", "on_bad_row = \"skip\",");
+    let skip = run("rows.csv", "label", "on_bad_row = \"skip\"");
     let bad = text(",") + "torn\n1,none,red,0\n";
     let digest = |text: &str, workers: &str| {
-        let site = Site::new(&run);
+        let site = Site::new(&skip);
         site.write("rows.csv", text);
         let (status, process) = site.trained(&["--workers", workers]);
         assert!(status.success(), "{}", process.errors());
@@ -119,7 +112,7 @@ fn bad_rows_are_skipped_alike() {
     assert!(!said);
     assert_eq!(digest(&bad, "1"), (expected, true));
     assert_eq!(digest(&bad, "3"), (expected, true));
-    let site = Site::new(&RUN.replace("validation = 0.2, ", ""));
+    let site = Site::new(&run("rows.csv", "label", ""));
     site.write("rows.csv", &bad);
     let (status, process) = site.trained(&[]);
     assert_eq!(status.code(), Some(78));

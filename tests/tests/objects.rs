@@ -11,7 +11,7 @@ use lockstep_core::run::spec::{Reading, Source};
 use lockstep_data::{DataError, Dataset, open, reopen};
 use lockstep_tests::cluster::{Process, Site, wait};
 use lockstep_tests::objects::{Fault, Store};
-use lockstep_tests::rows::{self, RUN};
+use lockstep_tests::rows;
 
 fn calm(_: u64) -> Fault {
     Fault::None
@@ -142,13 +142,10 @@ fn within_another_runtime() {
 }
 
 /// Of a run on 500 rows, with these environment variables.
-fn digest(train: &str, variables: &[(&str, String)]) -> String {
-    let site = Site::new(&RUN.replace("rows.csv", train));
+fn digest(train: &str, variables: &[(&'static str, String)]) -> String {
+    let site = Site::new(&rows::run(train, rows::TARGET, "validation = 0.2")).with(variables);
     rows::files(500).into_iter().for_each(|(name, bytes)| site.write(name, bytes));
-    let mut command = site.command(&["train", "run.toml", "--run-dir", "run", "--workers", "2"]);
-    command.envs(variables.iter().cloned());
-    let mut process = Process::start(command, "train", site.folder());
-    let status = site.end(&mut process);
+    let (status, process) = site.trained(&["--workers", "2"]);
     assert!(status.success(), "{train}: {}\n{}", process.errors(), site.logs());
     site.results().digest.to_string()
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
-use crate::print;
+use crate::{print, service_manager};
 
 /// Arguments of `lockstep coordinator`.
 #[derive(Debug, clap::Args)]
@@ -13,7 +13,7 @@ pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
     /// Where workers connect
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:29500")]
+    #[arg(long, value_name = "ADDR", env = "LOCKSTEP_LISTEN", default_value = "127.0.0.1:29500")]
     listen: String,
     #[command(flatten)]
     admin: admin::AdminArguments,
@@ -29,6 +29,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     coordinate::open_log(&prepared)?;
     print::note(format!("listening on {address}; start workers, here or elsewhere, with"));
     print::note(format!("  lockstep worker --coordinator {}", reachable(address)));
+    service_manager::ready(&format!("listening on {address}"));
     prepared.run(Listening { listener, workers: None }, arguments.run.json)
 }
 

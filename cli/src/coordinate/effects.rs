@@ -11,6 +11,7 @@ use lockstep_coordinator::store::RunDirectory;
 use lockstep_core::digest::Digest;
 use tracing::{error, info, warn};
 
+use crate::service_manager::Watchdog;
 use crate::show::Show;
 
 /// The digest of the newest checkpoint.
@@ -35,6 +36,7 @@ pub(super) struct RunEffects {
     digest: NewestDigest,
     /// Steps between two lines of metrics about steps.
     record_every: u64,
+    watchdog: Watchdog,
 }
 
 impl RunEffects {
@@ -48,7 +50,10 @@ impl RunEffects {
         if let Some((step, resumed)) = resumed {
             digest.set(step, resumed);
         }
-        (Self { directory, show, digest: digest.clone(), record_every }, digest)
+        (
+            Self { directory, show, digest: digest.clone(), record_every, watchdog: Watchdog::of_unit() },
+            digest,
+        )
     }
 }
 
@@ -86,5 +91,9 @@ impl Effects for RunEffects {
     fn notice(&mut self, notice: Notice) {
         info!("{notice}");
         self.show.notice(&notice);
+    }
+
+    fn turned(&mut self) {
+        self.watchdog.turned();
     }
 }

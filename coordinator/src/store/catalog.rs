@@ -22,9 +22,9 @@ impl RunDirectory {
 /// What the data of a directory's run were; none before its first start.
 ///
 /// # Errors
-/// The file cannot be read, or is no catalog.
+/// The file cannot be read, or is no catalog that can be used.
 pub fn read_catalog(directory: &Path) -> Result<Option<Catalog>, StoreError> {
     let path = directory.join(names::DATA);
     let Some(text) = files::read_if_there(&path)? else { return Ok(None) };
-    serde_json::from_str(&text).map(Some).map_err(|error| StoreError::damaged(&path, error))
+    Catalog::from_json(text.as_bytes()).map(Some).map_err(|error| StoreError::damaged(&path, error))
 }

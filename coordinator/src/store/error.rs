@@ -117,6 +117,9 @@ pub enum Damage {
     /// Not JSON, or not the JSON expected.
     #[error("not what was written: {0}")]
     Json(#[from] serde_json::Error),
+    /// Not a catalog of data.
+    #[error(transparent)]
+    Catalog(#[from] lockstep_data::BadCatalog),
     /// Not the text expected.
     #[error("found {found:?}, expected {expected}")]
     Text {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Block, Encoder, FileEntry, Shape, Skipped, Table};
+use crate::{Bad, Block, Encoder, FileEntry, Shape, Skipped, Table};
 
 /// A run's data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,20 @@ pub struct Entry {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BlockDigest(blake3::Hash);
 
+/// No catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum BadCatalog {
+    /// Not its JSON.
+    #[error("this is not a catalog of data: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Rows that do not add up.
+    #[error("the catalog of data contradicts itself: its blocks do not have the rows that it counts")]
+    Counts,
+    /// An encoder that cannot be used.
+    #[error(transparent)]
+    Encoder(#[from] Bad),
+}
+
 /// Where two lists of blocks part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Changed {
@@ -90,9 +104,17 @@ impl Catalog {
         [Some(&self.train), self.validation.as_ref()].into_iter().flatten().any(|listing| !listing.whole)
     }
 
-    /// Whether its numbers agree with each other: it may come from a file or a peer.
-    pub fn is_sound(&self) -> bool {
-        self.train.is_sound() && self.validation.as_ref().is_none_or(Listing::is_sound)
+    /// Reads its JSON, which may come from a file or a peer.
+    ///
+    /// # Errors
+    /// It is none, its numbers do not agree with each other, or its encoder cannot be used.
+    pub fn from_json(json: &[u8]) -> Result<Self, BadCatalog> {
+        let catalog: Self = serde_json::from_slice(json)?;
+        if ![Some(&catalog.train), catalog.validation.as_ref()].into_iter().flatten().all(Listing::is_sound) {
+            return Err(BadCatalog::Counts);
+        }
+        catalog.encoder.check()?;
+        Ok(catalog)
     }
 }
 
@@ -137,8 +159,8 @@ impl Listing {
         starts.collect()
     }
 
-    /// As [`Catalog::is_sound`].
-    pub fn is_sound(&self) -> bool {
+    /// Whether its numbers agree with each other.
+    pub(crate) fn is_sound(&self) -> bool {
         let rows = self.blocks.iter().try_fold(0u64, |sum, entry| sum.checked_add(entry.rows));
         let within = |entry: &Entry| entry.rows <= entry.of.rows;
         self.shape.width().is_some() && rows == Some(self.shape.rows) && self.blocks.iter().all(within)

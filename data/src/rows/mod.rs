@@ -27,7 +27,7 @@ use crate::{GatherError, Shape, Table, TargetsMut};
 
 pub use blocks::{Blocks, Source};
 pub use cache::BlockCache;
-pub use catalog::{BlockDigest, Catalog, Changed, Entry, Listing};
+pub use catalog::{BadCatalog, BlockDigest, Catalog, Changed, Entry, Listing};
 pub(crate) use files::Files;
 pub use files::Held;
 pub(crate) use list::{list, whole};

@@ -56,17 +56,20 @@ fn a_catalog_is_read_as_it_was_written() {
     let folder = folder();
     let catalog = loaded(folder.path(), 0).catalog;
     let json = serde_json::to_string(&catalog).unwrap();
-    let again: Catalog = serde_json::from_str(&json).unwrap();
+    let read = |json: &str| Catalog::from_json(json.as_bytes()).map_err(|bad| bad.to_string());
+    let again = read(&json).unwrap();
     assert_eq!(again, catalog);
-    assert!(again.train.is_sound() && again.train.changed(&catalog.train).is_none());
-    let mut lying = again.train.clone();
-    lying.shape.rows += 1;
-    assert!(!lying.is_sound());
-    lying = again.train;
-    lying.blocks[1].rows = u64::MAX;
-    assert!(!lying.is_sound());
+    assert!(again.train.changed(&catalog.train).is_none());
+    let lying = |change: &dyn Fn(&mut Catalog)| {
+        let mut lying = catalog.clone();
+        change(&mut lying);
+        read(&serde_json::to_string(&lying).unwrap()).unwrap_err()
+    };
+    assert!(lying(&|it| it.train.shape.rows += 1).contains("contradicts itself"));
+    assert!(lying(&|it| it.train.blocks[1].rows = u64::MAX).contains("contradicts itself"));
+    assert!(lying(&|it| it.encoder.inputs = crate::Inputs::Columns(Vec::new())).contains("no inputs"));
     let digest = catalog.train.blocks[0].digest.to_string();
-    assert!(serde_json::from_str::<Catalog>(&json.replace(&digest, &digest[1..])).is_err());
+    assert!(read(&json.replace(&digest, &digest[1..])).unwrap_err().contains("not a catalog"));
 }
 
 /// Counts how often it is asked, and may give other rows than were listed.

@@ -14,6 +14,7 @@ pub mod machine;
 pub mod network;
 pub mod reducer;
 mod rows;
+pub mod scale;
 pub mod shards;
 pub mod startup;
 pub mod steps;

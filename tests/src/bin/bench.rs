@@ -14,7 +14,7 @@ use lockstep_tests::bench::machine::{self, Costs};
 use lockstep_tests::bench::network::Network;
 use lockstep_tests::bench::reducer::{self, Measured, Setting};
 use lockstep_tests::bench::steps::{self, Line};
-use lockstep_tests::bench::{audit, data, median, shards, startup, wire};
+use lockstep_tests::bench::{audit, data, median, scale, shards, startup, wire};
 use serde_json::json;
 
 /// Times starts and steps of local clusters, beside the arithmetic alone on two cores.
@@ -25,7 +25,7 @@ struct Arguments {
     /// computed twice), bf16 (accuracy and bytes of both wires), reducer
     /// (its speed, fed by senders that compute nothing), memory (what it holds, beside its bound), data
     /// (rows held beside rows in blocks, from CSV and Parquet), data-memory (what processes hold while they
-    /// train from files of --gib)
+    /// train from files of --gib), scale (what joining, a step and memory take on 1 to 64 workers)
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
     /// Steps that are timed [default: 10 to 100, by case]
@@ -85,6 +85,7 @@ fn main() -> Result<()> {
         Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("audit") => return audit::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("bf16") => return wire::run(folder.path(), json),
+        Some("scale") => return scale::run(folder.path(), kernel, steps.unwrap_or(200), json),
         Some("data") => return data::speed(folder.path(), kernel, arguments.rounds.into(), json),
         Some("data-memory") => {
             let steps = steps.unwrap_or(300) as u64;

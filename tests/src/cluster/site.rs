@@ -17,14 +17,21 @@ use super::{lockstep, wait};
 #[derive(Debug)]
 pub struct Site {
     folder: TempDir,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Site {
     /// With this run file.
     pub fn new(run: &str) -> Self {
-        let site = Self { folder: tempfile::Builder::new().prefix("lockstep-test-").tempdir().unwrap() };
+        let folder = tempfile::Builder::new().prefix("lockstep-test-").tempdir().unwrap();
+        let site = Self { folder, variables: Vec::new() };
         site.write("run.toml", run);
         site
+    }
+
+    /// With these variables in the environment of all its processes.
+    pub fn with(self, variables: &[(&'static str, String)]) -> Self {
+        Self { variables: [&self.variables, variables].concat(), ..self }
     }
 
     /// The folder.
@@ -51,6 +58,7 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(lockstep());
         command.args(arguments).current_dir(self.folder()).env("LOCKSTEP_CACHE", self.folder().join("cache"));
+        command.envs(self.variables.iter().cloned());
         command
     }
 

@@ -1,17 +1,17 @@
-//! Tables, IDX files, and rows on their way to a worker.
+//! Files of every format, and rows on their way to a worker.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use lockstep_core::run::spec::{
     ClassWeights, Column, Data, Fill, Loss, OnBadRow, Reading, Scale, Source, TargetScale, Validation,
 };
-use lockstep_data::{Features, Goal, Receiver, Rows, Table, Targets};
+use lockstep_data::{Features, Goal, Receiver, Rows, Table, Targets, open};
 
-use super::Inputs;
+use super::corpus::Files;
 use super::mutate::Mutate;
+use super::{Inputs, entries};
 
-pub(super) const TABLE: &str = "x,y,label\n1,2,a\n-0.5,1e3,b\n3,4,a\n\"5\",6,b\n7,8,\"a\"\n";
-pub(super) const OBJECTS: &str = "{\"x\": 1, \"y\": 2.5, \"label\": \"a\"}\n{\"y\": null, \"x\": -3, \"label\": \"b\"}\n\n{\"label\": \"a\", \"x\": \"7\", \"y\": 1e3}\n";
 const CELLS: [&str; 16] = [
     "2024-02-29,",
     "true,",
@@ -31,7 +31,7 @@ const CELLS: [&str; 16] = [
     "\u{0}",
 ];
 
-fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
+fn load(train: Source, mutate: &mut Mutate, folder: &Path) {
     let target = matches!(train, Source::File(_)).then(|| (*mutate.one(&["label", "x", "y", ""])).to_owned());
     let validation = match mutate.below(3) {
         0 => Validation::None,
@@ -88,7 +88,7 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     let balanced = loss.takes_classes() && mutate.one_in(3);
     let class_weights = balanced.then_some(&ClassWeights::Balanced);
     let goal = Goal { loss, class_weights };
-    match lockstep_data::load(&data, goal, mutate.number(), inputs.folder.path()) {
+    match lockstep_data::load(&data, goal, mutate.number(), folder) {
         Ok(prepared) => {
             let Rows::Whole(train) = &prepared.train else { panic!("small data are held whole") };
             let finite = match train.features() {
@@ -107,48 +107,58 @@ fn load(train: Source, mutate: &mut Mutate, inputs: &Inputs) {
     }
 }
 
-/// As `load` of a mutated text table, or of several files of which it is one.
-pub(super) fn table(mutate: &mut Mutate, inputs: &Inputs) {
-    let (name, mut bytes) = match mutate.below(3) {
-        0 => ("table.tsv", mutate.text(&TABLE.replace(',', "\t"), &CELLS).into_bytes()),
-        1 => ("table.jsonl", mutate.text(OBJECTS, &CELLS).into_bytes()),
-        _ => ("table.csv", mutate.text(TABLE, &CELLS).into_bytes()),
-    };
-    if mutate.one_in(4) {
-        mutate.bytes(&mut bytes);
+/// A mutated file of a target's, alone or beside those of the cases before it: read as it is, and loaded.
+pub(super) fn file(target: &str, mutate: &mut Mutate, inputs: &Inputs) {
+    let files = inputs.corpus(target);
+    let (name, bytes) = mutate.one(files);
+    let bytes = damaged(bytes, files, mutate);
+    let folder = inputs.folder(target);
+    std::fs::write(folder.join(name), bytes).unwrap();
+    let source = Source::File(if mutate.one_in(9) { "*".into() } else { name.clone() });
+    match open(&source, &Reading::default(), &folder) {
+        Ok(data) => entries::read(&*data),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
-    std::fs::write(inputs.folder.path().join(name), bytes).unwrap();
-    let name = if mutate.one_in(9) { "table*" } else { name };
-    load(Source::File(name.into()), mutate, inputs);
+    load(source, mutate, &folder);
 }
 
-/// As `load` of a mutated file of a binary format.
-pub(super) fn columns(mutate: &mut Mutate, inputs: &Inputs) {
-    let (name, bytes) = mutate.one(&inputs.columns);
-    let mut bytes = bytes.clone();
-    if mutate.one_in(2) {
-        // The end, where Parquet, Arrow and ZIP keep their structure.
-        let mut end = bytes.split_off(mutate.below(bytes.len()));
-        mutate.bytes(&mut end);
-        bytes.extend(end);
-    } else {
-        mutate.bytes(&mut bytes);
+fn damaged(bytes: &[u8], files: &Files, mutate: &mut Mutate) -> Vec<u8> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return mutate.text(text, &CELLS).into_bytes();
     }
-    std::fs::write(inputs.folder.path().join(name), bytes).unwrap();
-    load(Source::File((*name).into()), mutate, inputs);
+    let mut bytes = bytes.to_vec();
+    match mutate.below(8) {
+        // The end, where Parquet, Arrow and ZIP keep their structure.
+        0..4 => {
+            let mut end = bytes.split_off(mutate.below(bytes.len()));
+            mutate.bytes(&mut end);
+            bytes.extend(end);
+        }
+        // The tail of another.
+        4 => {
+            let (_, other) = mutate.one(files);
+            bytes.truncate(mutate.below(bytes.len()));
+            bytes.extend_from_slice(&other[mutate.below(other.len())..]);
+        }
+        _ => mutate.bytes(&mut bytes),
+    }
+    bytes
 }
 
 /// As `load` of a mutated pair.
 pub(super) fn idx(mutate: &mut Mutate, inputs: &Inputs) {
-    let mut images = vec![0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2];
-    images.extend(0..12);
-    let mut labels = vec![0, 0, 8, 1, 0, 0, 0, 3, 1, 0, 1];
-    let either = if mutate.one_in(3) { &mut labels } else { &mut images };
-    mutate.bytes(either);
-    for (name, bytes) in [("images", images), ("labels", labels)] {
-        std::fs::write(inputs.folder.path().join(name), bytes).unwrap();
+    let (files, folder) = (inputs.corpus("idx"), inputs.folder("idx"));
+    let packing = if mutate.one_in(4) { ".gz" } else { "" };
+    let names = ["images", "labels"].map(|name| format!("{name}.idx{packing}"));
+    let chosen = mutate.below(3).min(1);
+    for (i, name) in names.iter().enumerate() {
+        let (_, bytes) = files.iter().find(|(known, _)| known == name).unwrap();
+        let bytes = if i == chosen { damaged(bytes, files, mutate) } else { bytes.clone() };
+        std::fs::write(folder.join(name), bytes).unwrap();
     }
-    load(Source::Idx { images: "images".into(), labels: "labels".into() }, mutate, inputs);
+    let [images, labels] = names;
+    let source = if mutate.one_in(4) { Source::File(images) } else { Source::Idx { images, labels } };
+    load(source, mutate, &folder);
 }
 
 /// A mutated part of rows, and a mutated shape.

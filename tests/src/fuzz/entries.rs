@@ -6,10 +6,9 @@ use lockstep_core::run::spec::{Reading, Source};
 use lockstep_data::{Dataset, FileEntry, open, reopen};
 
 use super::Inputs;
-use super::data::{OBJECTS, TABLE};
 use super::mutate::Mutate;
 
-const WORDS: [&str; 14] = [
+pub(super) const WORDS: [&str; 14] = [
     "0",
     "1",
     "4",
@@ -28,18 +27,11 @@ const WORDS: [&str; 14] = [
 
 /// Everything of a dataset that another described, whose description was mutated.
 pub(super) fn case(mutate: &mut Mutate, inputs: &Inputs) {
-    let folder = inputs.folder.path().join("described");
-    fs::create_dir_all(&folder).unwrap();
-    let (name, bytes) = match mutate.below(4) {
-        0 => ("table.csv", TABLE.as_bytes().to_vec()),
-        1 => ("table.jsonl", OBJECTS.as_bytes().to_vec()),
-        _ => {
-            let (name, bytes) = mutate.one(&inputs.columns);
-            (*name, bytes.clone())
-        }
-    };
-    fs::write(folder.join(name), &bytes).unwrap();
-    let (source, reading) = (Source::File(name.into()), Reading::default());
+    let folder = inputs.folder("described-files");
+    let target = *mutate.one(&["csv", "jsonl", "parquet", "arrow", "npy", "npz"]);
+    let (name, bytes) = mutate.one(inputs.corpus(target));
+    fs::write(folder.join(name), bytes).unwrap();
+    let (source, reading) = (Source::File(name.clone()), Reading::default());
     let files = open(&source, &reading, &folder).expect("a valid file").files();
     let json = serde_json::to_string(&files).unwrap();
     let json = mutate.text(&json, &WORDS);
@@ -58,7 +50,8 @@ pub(super) fn case(mutate: &mut Mutate, inputs: &Inputs) {
     }
 }
 
-fn read(data: &dyn Dataset) {
+/// Whatever it says: no panic, and as many values as it has rows.
+pub(super) fn read(data: &dyn Dataset) {
     let columns: Vec<usize> = (0..data.columns().len()).collect();
     for block in data.blocks() {
         match data.read(*block, &columns) {

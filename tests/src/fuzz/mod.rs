@@ -1,46 +1,72 @@
 //! Foreign bytes for everything that reads them: valid inputs, mutated.
 //!
-//! A case is one number: it chooses the reader, the input and what is done to it. A reader may refuse
-//! or accept; it must not panic, nor accept what it would not read again.
+//! A case is a target and a number, which chooses the input and what is done to it. A reader may refuse or
+//! accept; it must not panic, nor accept what it would not read again. Inputs are the files of
+//! `tests/corpus/`; messages are made of numbers alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
-mod columns;
+mod catalog;
+mod corpus;
 mod data;
 mod entries;
 mod messages;
 mod mutate;
 mod run_file;
+mod seeds;
 mod stored;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
+use corpus::Files;
+use lockstep_core::run::spec::{Reading, Source};
 use mutate::Mutate;
 use stored::Stored;
 use tempfile::TempDir;
 
-type Reader = fn(&mut Mutate, &Inputs);
+type Case = fn(&mut Mutate, &Inputs);
 
-/// The readers, and what they are called.
-const READERS: [(&str, Reader); 10] = [
-    ("run file", |mutate, _| run_file::case(mutate)),
-    ("table", data::table),
-    ("file of columns", data::columns),
+/// What is called with foreign bytes, and its name.
+const TARGETS: [(&str, Case); 16] = [
+    ("run-file", run_file::case),
+    ("csv", |mutate, inputs| data::file("csv", mutate, inputs)),
+    ("tsv", |mutate, inputs| data::file("tsv", mutate, inputs)),
+    ("jsonl", |mutate, inputs| data::file("jsonl", mutate, inputs)),
+    ("parquet", |mutate, inputs| data::file("parquet", mutate, inputs)),
+    ("arrow", |mutate, inputs| data::file("arrow", mutate, inputs)),
+    ("npy", |mutate, inputs| data::file("npy", mutate, inputs)),
+    ("npz", |mutate, inputs| data::file("npz", mutate, inputs)),
     ("idx", data::idx),
-    ("described files", entries::case),
-    ("rows on the wire", |mutate, _| data::part(mutate)),
+    ("described-files", entries::case),
+    ("catalog", catalog::case),
+    ("rows", |mutate, _| data::part(mutate)),
     ("messages", |mutate, _| messages::decode(mutate)),
-    ("messages to a cluster", |mutate, _| messages::cluster(mutate)),
-    ("messages to a session", |mutate, _| messages::session(mutate)),
-    ("stored model and checkpoint", stored::case),
+    ("cluster", |mutate, _| messages::cluster(mutate)),
+    ("session", |mutate, _| messages::session(mutate)),
+    ("stored", stored::case),
 ];
 
-/// What takes time to make: one valid input of each stored kind, and a folder.
+/// What takes time to make: the corpus, a stored checkpoint, and a folder.
 struct Inputs {
     folder: TempDir,
     stored: Stored,
-    /// Files of binary formats, by name.
-    columns: Vec<(&'static str, Vec<u8>)>,
+    corpus: BTreeMap<&'static str, Files>,
+}
+
+impl Inputs {
+    /// A target's files.
+    fn corpus(&self, target: &str) -> &Files {
+        &self.corpus[target]
+    }
+
+    /// A target's own folder.
+    fn folder(&self, target: &str) -> PathBuf {
+        let folder = self.folder.path().join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
 }
 
 /// Tries cases one after the other.
@@ -50,21 +76,57 @@ pub struct Fuzz {
 }
 
 impl Fuzz {
-    /// Makes the valid inputs.
+    /// Reads the corpus.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stored = Stored::new(folder.path());
-        Self { inputs: Inputs { folder, stored, columns: columns::valid() } }
+        let mut corpus: BTreeMap<_, _> =
+            TARGETS.iter().map(|(name, _)| (*name, corpus::read(&corpus::folder().join(name)))).collect();
+        corpus.insert("run-file", run_file::corpus());
+        Self { inputs: Inputs { folder, stored, corpus } }
     }
 
-    /// One case.
+    /// The names of all targets.
+    pub fn targets() -> [&'static str; TARGETS.len()] {
+        TARGETS.map(|(name, _)| name)
+    }
+
+    /// One case, of this target or of one that the number chooses.
     ///
     /// # Errors
-    /// The reader's name, when it panicked. Its message has gone to stderr.
-    pub fn case(&self, seed: u64) -> Result<(), &'static str> {
+    /// The target's name, when it panicked. Its message has gone to stderr.
+    pub fn case(&self, target: Option<&str>, seed: u64) -> Result<(), &'static str> {
         let mut mutate = Mutate::new(seed);
-        let (name, case) = READERS[mutate.below(READERS.len())];
-        catch_unwind(AssertUnwindSafe(|| case(&mut mutate, &self.inputs))).map_err(|_| name)
+        // Drawn in any case, so that a number is the same case with its target's name and without.
+        let drawn = mutate.below(TARGETS.len());
+        let named = TARGETS.iter().find(|(name, _)| Some(*name) == target);
+        let (name, case) = named.unwrap_or(&TARGETS[drawn]);
+        catch_unwind(AssertUnwindSafe(|| case(&mut mutate, &self.inputs))).map_err(|_| *name)
+    }
+
+    /// Whether every file of the corpus is read, but for those named `bad…`, which once were findings.
+    pub fn check_corpus(&self) {
+        for (target, files) in &self.inputs.corpus {
+            for (name, bytes) in files.iter().filter(|(name, _)| !name.starts_with("bad")) {
+                match *target {
+                    "catalog" if !name.ends_with(".json") => continue,
+                    "catalog" => assert!(catalog::is_usable(name, bytes), "{name}"),
+                    "run-file" => assert!(run_file::is_usable(bytes), "{name}"),
+                    "idx" if name.starts_with("labels") => continue,
+                    _ => {
+                        let folder = corpus::folder().join(target);
+                        let data =
+                            lockstep_data::open(&Source::File(name.clone()), &Reading::default(), &folder);
+                        entries::read(&*data.unwrap_or_else(|error| panic!("{error}")));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the valid files of the corpus anew.
+    pub fn write_corpus() {
+        seeds::write(&corpus::folder());
     }
 }
 

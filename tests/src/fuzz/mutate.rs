@@ -91,6 +91,9 @@ impl Mutate {
             text.split_inclusive([' ', '\n', ',', '=', '{', '}', '[', ']', '"']).collect();
         for _ in 0..=self.below(3) {
             let (at, other) = (self.below(parts.len()), self.below(parts.len()));
+            if parts.is_empty() {
+                break;
+            }
             match self.below(4) {
                 0 => drop(parts.remove(at)),
                 1 => parts.insert(at, parts[other]),

@@ -4,6 +4,8 @@ use lockstep_core::chunks::Chunks;
 use lockstep_core::model::{Model, Target};
 use lockstep_core::run::{differences, parse, to_toml};
 
+use super::Inputs;
+use super::corpus::{self, Files};
 use super::mutate::Mutate;
 use crate::cluster::RunFile;
 
@@ -58,8 +60,22 @@ const KEYS: [&str; 10] = [
     "train.schedule.cosine.warmup_steps",
 ];
 
-pub(super) fn case(mutate: &mut Mutate) {
-    let text = mutate.text(&RunFile::default().text(), &WORDS);
+/// The run files of `examples/`, and the one of other tests.
+pub(super) fn corpus() -> Files {
+    let mut files = corpus::read(&corpus::folder().join("../../examples"));
+    files.retain(|(name, _)| name.ends_with(".toml"));
+    files.push(("test.toml".into(), RunFile::default().text().into()));
+    files
+}
+
+/// Whether it is one.
+pub(super) fn is_usable(text: &[u8]) -> bool {
+    parse(std::str::from_utf8(text).unwrap(), &[]).is_ok()
+}
+
+pub(super) fn case(mutate: &mut Mutate, inputs: &Inputs) {
+    let (_, text) = mutate.one(inputs.corpus("run-file"));
+    let text = mutate.text(std::str::from_utf8(text).unwrap(), &WORDS);
     let overrides: Vec<String> = (0..mutate.below(3))
         .map(|_| {
             let equals = if mutate.one_in(9) { "" } else { "=" };
