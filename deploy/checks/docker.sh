@@ -46,6 +46,8 @@ build() {
       --env PATH=/usr/local/cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin "$from"
     store commit -q "$from" localhost/lockstep-base >/dev/null
     store rm "$from" >/dev/null
+    # This buildah does not see that a stage is used when an argument names it.
+    arguments+=(--skip-unused-stages=false)
     arguments+=(-v "$cargo:/usr/local/cargo" -v "$rustup:/usr/local/rustup")
   else
     strip -o "$WORK/lockstep" "$LOCKSTEP"
