@@ -168,6 +168,7 @@ impl<E: Effects> Driver<E> {
                 }
                 Input::Tensors(session, message)
             }
+            Call::Notice(notice) => return self.effects.notice(notice),
             Call::Moved(session) => Input::Moved(session),
             Call::Gone(session, why) => Input::Gone(session, why),
             Call::Saved { step, result } => Input::Saved { step, result },

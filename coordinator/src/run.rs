@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calls::Call;
 use crate::cluster::Cluster;
 use crate::datasets::Datasets;
+use crate::door::Door;
 use crate::driver::{Driver, Effects, Ended};
 use crate::service;
 
@@ -24,6 +25,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Coordinator {
     calls: mpsc::Receiver<Call>,
     own: mpsc::Sender<Call>,
+    door: Door,
 }
 
 /// Asks a running coordinator to write a checkpoint and end.
@@ -40,11 +42,17 @@ impl Stopper {
 impl Default for Coordinator {
     fn default() -> Self {
         let (own, calls) = mpsc::channel(QUEUE);
-        Self { calls, own }
+        Self { calls, own, door: Door::default() }
     }
 }
 
 impl Coordinator {
+    /// Lets in whom the door lets in; without, everybody.
+    #[must_use]
+    pub fn behind(self, door: Door) -> Self {
+        Self { door, ..self }
+    }
+
     /// Stops it from elsewhere.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.own.clone())
@@ -62,9 +70,10 @@ impl Coordinator {
         rows: Arc<Datasets>,
         heartbeat: Duration,
     ) -> io::Result<Ended> {
+        let connections = self.door.open(listener, self.own.clone(), heartbeat);
         let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat);
         let (done, shutdown) = oneshot::channel::<()>();
-        let server = tokio::spawn(service::serve(listener, self.own, rows, async {
+        let server = tokio::spawn(service::serve(connections, self.own, rows, async {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();

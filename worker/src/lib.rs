@@ -12,4 +12,4 @@ pub mod session;
 pub mod task;
 pub mod weights;
 
-pub use client::{Ended, Options, run};
+pub use client::{Ended, Options, Trouble, Trust, run};

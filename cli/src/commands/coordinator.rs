@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
+use crate::security::{GuardArguments, Join};
 use crate::{print, service_manager};
 
 /// Arguments of `lockstep coordinator`.
@@ -14,17 +15,22 @@ pub struct Arguments {
     /// Where workers connect
     #[arg(long, value_name = "ADDR", env = "LOCKSTEP_LISTEN", default_value = "127.0.0.1:29500")]
     listen: String,
+    #[command(flatten)]
+    guard: GuardArguments,
 }
 
 /// Coordinates to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let guard = arguments.guard.check()?;
     let prepared = coordinate::prepare(&arguments.run)?;
     let (listener, address) = coordinate::bind(&arguments.listen)?;
     coordinate::open_log(&prepared)?;
+    let (door, join) = guard.door(address, prepared.directory().path())?;
     print::note(format!("listening on {address}; start workers, here or elsewhere, with"));
-    print::note(format!("  lockstep worker --coordinator {}", reachable(address)));
+    let Join { before, options } = join;
+    print::note(format!("  {before}lockstep worker --coordinator {}{options}", reachable(address)));
     service_manager::ready(&format!("listening on {address}"));
-    prepared.run(Listening { listener, workers: None }, arguments.run.json)
+    prepared.run(Listening { listener, door, workers: None }, arguments.run.json)
 }
 
 /// An address that a worker can use: this host's name where the coordinator listens on all of them.
