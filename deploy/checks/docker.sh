@@ -48,7 +48,9 @@ build() {
     store rm "$from" >/dev/null
     # This buildah does not see that a stage is used when an argument names it.
     arguments+=(--skip-unused-stages=false)
-    arguments+=(-v "$cargo:/usr/local/cargo" -v "$rustup:/usr/local/rustup")
+    # Read only: what builds in there must not change this machine's Rust.
+    arguments+=(-v "$cargo/bin:/usr/local/cargo/bin:ro" -v "$cargo/registry:/usr/local/cargo/registry")
+    arguments+=(-v "$rustup:/usr/local/rustup:ro")
   else
     strip -o "$WORK/lockstep" "$LOCKSTEP"
     from=$(store from scratch)
