@@ -40,15 +40,16 @@ build() {
   local arguments=(--build-arg "BASE=localhost/lockstep-base") from
   base lockstep-base ca-certificates
   if [[ -n ${FULL:-} ]]; then
-    local cargo=${CARGO_HOME:-$HOME/.cargo} rustup=${RUSTUP_HOME:-$HOME/.rustup}
+    # The compiler and the crates as they are here, read only: nothing in a build may change this machine's.
+    local rust registry=${CARGO_HOME:-$HOME/.cargo}/registry
+    rust=$(cd "$ROOT" && rustc --print sysroot)
+    cp -r "$registry" "$WORK/registry"
     from=$(store from localhost/lockstep-base)
-    store config --env CARGO_HOME=/usr/local/cargo --env RUSTUP_HOME=/usr/local/rustup \
-      --env PATH=/usr/local/cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin "$from"
+    store config --env CARGO_HOME=/cargo --env CARGO_NET_OFFLINE=true --env PATH=/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "$from"
     store commit -q "$from" localhost/lockstep-base >/dev/null
     store rm "$from" >/dev/null
     # This buildah does not see that a stage is used when an argument names it.
-    arguments+=(--skip-unused-stages=false)
-    arguments+=(-v "$cargo:/usr/local/cargo" -v "$rustup:/usr/local/rustup")
+    arguments+=(--skip-unused-stages=false -v "$rust:/rust:ro" -v "$WORK/registry:/cargo/registry")
   else
     strip -o "$WORK/lockstep" "$LOCKSTEP"
     from=$(store from scratch)
