@@ -12,6 +12,7 @@ use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::door::Door;
 use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
+use lockstep_coordinator::view::{self, Publisher, View, Window};
 use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
@@ -20,6 +21,7 @@ use lockstep_core::run::{
     spec::{Data, Run},
 };
 use lockstep_data::{Goal, Prepared, Skipped};
+use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
 
 use crate::environment;
@@ -68,16 +70,38 @@ pub struct Ready {
     began: Instant,
     record_every: u64,
     time_limit: Option<Duration>,
+    publisher: Publisher,
 }
 
-/// Reads and checks everything before any worker starts.
+/// Through which a run can be looked at, before it is known.
+pub fn window() -> (Publisher, Window) {
+    view::channel(View {
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        numerics: lockstep_core::numerics::name(),
+        ..View::default()
+    })
+}
+
+/// Reads and checks everything before any worker starts. Once this process has the run's kernel, and before
+/// it reads data, it calls `listen`.
 ///
 /// # Errors
 /// Bad run file or data (78), a directory that holds a run (2), or the system refuses (1).
-pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
+pub fn prepare(
+    arguments: &RunArguments,
+    mut publisher: Publisher,
+    listen: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Ready, Failure> {
     let began = Instant::now();
     let run = read_run(&arguments.run, &arguments.sets)?;
     environment::pin(&run.cluster.kernel)?;
+    publisher.describe(|view| {
+        view.run.clone_from(&run.name);
+        view.numerics = lockstep_core::numerics::name();
+        view.epochs = run.train.epochs;
+    });
+    listen()?;
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
@@ -107,7 +131,8 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     };
     opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
-    Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
+    publisher.describe(|view| view.total_steps = assemble::total_steps(&run, &rows));
+    Ok(Ready { run, rows, model, opened, began, record_every, time_limit, publisher })
 }
 
 /// Says that rows are read when they are needed, and what that takes.
@@ -192,7 +217,7 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began, record_every, time_limit } = self;
+        let Self { run, rows, model, opened, began, record_every, time_limit, publisher } = self;
         let rows_skipped = rows.catalog.skipped;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
@@ -228,7 +253,8 @@ impl Ready {
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let until = time_limit.map(|limit| began + limit);
         let refused = listening.door.refused();
-        let ended = serve(listening, until, |listener, coordinator| {
+        let ended = serve(listening, until, |listener, mut coordinator| {
+            coordinator.show(publisher);
             coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat)
         })?;
         show.clear();

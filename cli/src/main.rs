@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "nothing is reachable in a command")]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod admin;
 mod commands;
 mod coordinate;
 mod environment;

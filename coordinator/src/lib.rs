@@ -15,10 +15,12 @@ pub mod notice;
 pub mod outbox;
 pub mod progress;
 pub mod reducer;
+pub mod refusals;
 mod run;
 mod service;
 mod serving;
 pub mod store;
+pub mod view;
 pub mod watch;
 
 pub use run::{Coordinator, Stopper};

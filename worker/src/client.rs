@@ -6,11 +6,13 @@ mod dial;
 mod join;
 mod served;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use lockstep_core::threads::Threads;
 use lockstep_data::Roots;
-use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker};
+use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 use lockstep_proto::wire;
 use tokio::sync::mpsc;
 use tonic::Streaming;
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::engine::{self, Order};
 use crate::session::{Input, Output, Session};
+use crate::view::{Observer, State};
 use connect::{Lost, Streams};
 pub use dial::{Trouble, Trust};
 
@@ -40,6 +43,8 @@ pub struct Options {
     pub roots: Roots,
     /// Stay under the BLAS kernel that is loaded, even if the run has another. For tests.
     pub keep_kernel: bool,
+    /// Where it writes down what can be seen of it.
+    pub observer: Arc<Observer>,
 }
 
 /// How a worker's work ended.
@@ -63,8 +68,10 @@ pub enum Ended {
 /// shards go to others when the next step begins.
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
     tokio::pin!(stop);
+    let _turns = Turns::start(options.observer.clone());
     let mut waiting = Waiting::new(options);
     loop {
+        options.observer.becomes(State::Connecting);
         let mut asked = false;
         let attempt = attempt(options, &mut waiting, async {
             stop.as_mut().await;
@@ -139,6 +146,7 @@ async fn attempt(
         connection = connect::control(options) => connection?,
         () = &mut stop => return Ok(Ended::Stopped),
     };
+    options.observer.becomes(State::Joining);
     let joined = tokio::select! {
         joined = join::join(options, &mut connection) => match joined? {
             Ok(joined) => joined,
@@ -148,8 +156,14 @@ async fn attempt(
     };
     let mut leaving = false;
     waiting.connected();
+    let observer = &options.observer;
+    observer.change(|view| {
+        view.run.clone_from(&joined.task.run.name);
+        view.sessions += 1;
+    });
     let threads = Threads::new(options.threads).map_err(Lost::system)?;
-    let (orders, mut computed) = engine::start(joined.task.clone(), threads).map_err(Lost::system)?;
+    let (orders, mut computed) =
+        engine::start(joined.task.clone(), threads, observer.clone()).map_err(Lost::system)?;
     let task = &joined.task;
     let mut session = Session::new(&task.model, task.chunks.clone(), task.run.cluster.wire, joined.window);
     // The heartbeat beats until it is dropped: a pattern that left it out would stop it here.
@@ -160,6 +174,7 @@ async fn attempt(
             message = control.message() => match directive(message?)? {
                 Directive::Input(input) => input,
                 Directive::Joined => {
+                    observer.becomes(State::Active);
                     info!("joined the run {} with {} threads", task.run.name, options.threads);
                     continue;
                 }
@@ -174,12 +189,16 @@ async fn attempt(
             () = &mut stop, if !leaving => {
                 info!("leaving the run {} before its next step", task.run.name);
                 leaving = true;
+                observer.becomes(State::Leaving);
                 if control_out.send(FromWorker::Leave.into()).is_err() {
                     return last_words(&mut control, Lost::Closed).await;
                 }
                 continue;
             }
         };
+        if let Input::Tensors(Down::Weights(weights)) = &input {
+            observer.down.fetch_add(weights.payload.len() as u64, Relaxed);
+        }
         session.handle(input)?;
         while let Some(output) = session.poll_output() {
             let sent = match output {
@@ -189,7 +208,12 @@ async fn attempt(
                 }
                 Output::Explain(explain, weights) => orders.send(Order::Explain(explain, weights)).is_ok(),
                 Output::Control(message) => control_out.send(message.into()).is_ok(),
-                Output::Tensors(message) => tensors_out.send(message.into()).is_ok(),
+                Output::Tensors(message) => {
+                    if let Up::Gradient(gradient) = &message {
+                        observer.up.fetch_add(gradient.payload.len() as u64, Relaxed);
+                    }
+                    tensors_out.send(message.into()).is_ok()
+                }
             };
             if !sent {
                 return last_words(&mut control, Lost::Closed).await;
@@ -236,6 +260,28 @@ async fn last_words(control: &mut Streaming<wire::ToWorker>, lost: Lost) -> Resu
 
 /// How long a reason may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Writes down regularly that the runtime's thread, on which all messages move, turns; until it is dropped.
+struct Turns(tokio::task::JoinHandle<()>);
+
+impl Turns {
+    fn start(observer: Arc<Observer>) -> Self {
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1));
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                observer.turn();
+            }
+        }))
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Sends a sign of life regularly until it is dropped.
 struct Heartbeat(tokio::task::JoinHandle<()>);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
 use crate::security::{GuardArguments, Join};
@@ -17,12 +18,17 @@ pub struct Arguments {
     listen: String,
     #[command(flatten)]
     guard: GuardArguments,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
 }
 
 /// Coordinates to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let guard = arguments.guard.check()?;
-    let prepared = coordinate::prepare(&arguments.run)?;
+    let (show, window) = coordinate::window();
+    let prepared = coordinate::prepare(&arguments.run, show, || {
+        arguments.admin.start_usual(admin::Coordinating::new(window))
+    })?;
     let (listener, address) = coordinate::bind(&arguments.listen)?;
     coordinate::open_log(&prepared)?;
     let (door, join) = guard.door(address, prepared.directory().path())?;

@@ -2,6 +2,7 @@
 
 use lockstep_coordinator::door::Door;
 
+use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
 use crate::local::LocalWorkers;
@@ -21,11 +22,16 @@ pub struct Arguments {
     /// Compute threads of each worker
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
 }
 
 /// Trains to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let prepared = coordinate::prepare(&arguments.run)?;
+    let (show, window) = coordinate::window();
+    let prepared = coordinate::prepare(&arguments.run, show, || {
+        arguments.admin.start(admin::Coordinating::new(window))
+    })?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = prepared.run.cluster.shards as usize;
     let threads = usize::from(arguments.threads);

@@ -1,12 +1,16 @@
 //! `lockstep worker`: one worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_data::Roots;
+use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use lockstep_worker::view::{Observer, View};
 use lockstep_worker::{Ended, Options};
 use nix::sys::signal::Signal;
 
+use crate::admin;
 use crate::failure::Failure;
 use crate::security::TrustArguments;
 use crate::service_manager::{self, Watchdog};
@@ -35,6 +39,8 @@ pub struct Arguments {
     /// Give up after so long without a coordinator; 0: never
     #[arg(long, value_name = "SECONDS", env = "LOCKSTEP_WAIT", default_value_t = 600)]
     wait: u64,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
     /// End when this process ends, however it ends
     #[arg(long, hide = true)]
     parent: Option<i32>,
@@ -53,20 +59,31 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let coordinator = coordinator.ok_or_else(|| Failure::usage(NOWHERE))?;
     let host =
         nix::unistd::gethostname().map_or("unknown".into(), |host| host.to_string_lossy().into_owned());
+    let name = arguments.name.clone().or(place.name);
+    let name = name.unwrap_or_else(|| format!("{host}-{}", std::process::id()));
+    let threads = arguments.threads.or(place.threads).unwrap_or(1);
+    let observer = Arc::new(Observer::new(View {
+        name: name.clone(),
+        host: host.clone(),
+        coordinator: coordinator.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        numerics: lockstep_core::numerics::name(),
+        threads: threads.into(),
+        ..View::default()
+    }));
+    arguments.admin.start(admin::Working::new(observer.clone()))?;
     let options = Options {
         coordinator: coordinator.clone(),
         trust: arguments.trust.trust()?,
-        name: arguments
-            .name
-            .clone()
-            .or(place.name)
-            .unwrap_or_else(|| format!("{host}-{}", std::process::id())),
+        name,
         host,
-        threads: arguments.threads.or(place.threads).unwrap_or(1).into(),
+        threads: threads.into(),
         wait: (arguments.wait > 0).then(|| Duration::from_secs(arguments.wait)),
         roots: Roots::new(&arguments.data)
             .map_err(|(root, error)| Failure::usage(format!("--data {root}: {error}")))?,
         keep_kernel: environment::keeps_kernel(),
+        observer,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

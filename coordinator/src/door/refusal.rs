@@ -62,6 +62,26 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Each of them.
+    pub const ALL: [Self; 16] = [
+        Self::PlainText,
+        Self::Tls,
+        Self::Noise,
+        Self::Version,
+        Self::NoCertificate,
+        Self::OtherAuthority,
+        Self::Dates,
+        Self::Role,
+        Self::Revoked,
+        Self::BadCertificate,
+        Self::NoToken,
+        Self::WrongToken,
+        Self::NotBelieved,
+        Self::Slow,
+        Self::Crowd,
+        Self::Broken,
+    ];
+
     /// For machines: stable, in snake case.
     pub const fn name(self) -> &'static str {
         match self {

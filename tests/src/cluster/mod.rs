@@ -10,6 +10,7 @@ mod binary;
 mod disk;
 pub mod fake;
 mod forge;
+pub mod http;
 pub mod knock;
 mod oracle;
 mod process;
