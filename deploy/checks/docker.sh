@@ -85,7 +85,8 @@ assert config["Healthcheck"]["Test"][:2] == ["CMD", "/usr/bin/lockstep"], config
 run() {
   local container=$1
   shift
-  store run --isolation chroot --network host -v "$WORK/data:/data:ro" -v "$WORK/runs:/out" "$container" \
+  # On one network each needs an admin port of its own.
+  store run ${ADMIN:+--env LOCKSTEP_ADMIN=$ADMIN} --isolation chroot --network host -v "$WORK/data:/data:ro" -v "$WORK/runs:/out" "$container" \
     -- /usr/bin/lockstep "$@"
 }
 
@@ -104,7 +105,9 @@ try() {
   [[ $(stat -c %u "$WORK/runs/alone") == 65532 ]] || fail "it runs as user $(stat -c %u "$WORK/runs/alone")"
   run "$one" coordinator /data/run.toml --run-dir /out/two --listen 127.0.0.1:$port >"$WORK/one.log" 2>&1 &
   pids+=($!)
-  run "$two" worker --coordinator 127.0.0.1:$port >"$WORK/two.log" 2>&1 &
+  until_true 20 "the health command answers" run "$one" status 127.0.0.1:29501
+  ok "the health command of a coordinator without workers"
+  ADMIN=127.0.0.1:29502 run "$two" worker --coordinator 127.0.0.1:$port >"$WORK/two.log" 2>&1 &
   pids+=($!)
   wait "${pids[0]}" || fail "coordinator: $(tail -2 "$WORK/one.log")"
   wait "${pids[1]}" || fail "worker: $(tail -2 "$WORK/two.log")"
