@@ -194,7 +194,8 @@ fn a_coordinator_refuses_to_start_on_bad_files() {
     let site = Site::new(&RunFile::default().text());
     let forge = Forge::default();
     let folder = site.folder().join("certs");
-    let cases: [(Paper, &dyn Fn(&Path), &str); 4] = [
+    type Case<'a> = (Paper, &'a dyn Fn(&Path), &'a str);
+    let cases: [Case<'_>; 4] = [
         (Paper { days: (-10, -1), ..Paper::coordinator() }, &|_| {}, "and not now: make a new one"),
         (Paper::worker(), &|_| {}, "is not a coordinator's certificate"),
         (
