@@ -13,7 +13,7 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test test-objects verify fix deny soak chaos fuzz \
+.PHONY: help setup build demo examples test test-objects verify check-deploy fix deny soak chaos fuzz \
   bench bench-build bench-shards bench-audit bench-scale bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
@@ -50,6 +50,10 @@ verify: setup ## what a change must pass: format, lints, documentation, tests; n
 	cargo check --locked -p lockstep-core --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	cargo test --locked --workspace
+	deploy/check.sh --static
+
+check-deploy: build ## run every way to deploy: images, manifests, units, ssh, Slurm; as root, on Debian
+	deploy/check.sh $(ARGS)
 
 ADVISORIES := https://github.com/rustsec/advisory-db
 

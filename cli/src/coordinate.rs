@@ -26,12 +26,12 @@ use lockstep_proto::message::Outcome;
 
 use crate::environment;
 use crate::failure::Failure;
-use crate::local::LocalWorkers;
 use crate::log;
 use crate::print;
 use crate::reading::Reading;
 use crate::show::{Show, words};
 use crate::signals;
+use crate::workers::Workers;
 use effects::RunEffects;
 
 /// Arguments of both commands.
@@ -193,7 +193,7 @@ pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
 pub struct Listening {
     pub listener: std::net::TcpListener,
     pub door: Door,
-    pub workers: Option<LocalWorkers>,
+    pub workers: Option<Workers>,
 }
 
 impl Ready {
@@ -335,6 +335,8 @@ where
         .build()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
     let Listening { listener, door, mut workers } = listening;
+    let kind = workers.as_ref().map_or("", Workers::kind);
+    let mut gone = None;
     let ended = runtime.block_on(async {
         let system = |error| Failure::failed(format!("cannot serve: {error}"));
         listener.set_nonblocking(true).map_err(system)?;
@@ -355,29 +357,37 @@ where
             });
         }
         tokio::select! {
-            ended = run(listener, coordinator) => ended.map_err(system),
-            why = watch(workers.as_mut(), &stopper) => Err(Failure::failed(format!(
-                "all local workers have ended ({why}); see lockstep.log in the run directory, and go on with --resume"
-            ))),
+            ended = run(listener, coordinator) => ended.map(Some).map_err(system),
+            () = watch(workers.as_mut(), &stopper, &mut gone) => Ok(None),
         }
     });
+    let ended = match (ended?, gone) {
+        (Some(ended), None) => Ok(ended),
+        (Some(ended), _) if ended.outcome != Outcome::Stopped => Ok(ended),
+        (_, why) => Err(Failure::failed(format!(
+            "all {kind} workers have ended ({}); see lockstep.log in the run directory, and go on with --resume",
+            why.unwrap_or_default()
+        ))),
+    };
     if let (Some(workers), true) = (workers, ended.is_ok()) {
         workers.finish();
     }
     ended
 }
 
-/// Resolves when all local workers have ended although the run has not.
-async fn watch(workers: Option<&mut LocalWorkers>, stopper: &Stopper) -> String {
+/// Stops the run when all workers that were started have ended although it has not, and says why; resolves
+/// if nothing comes of that.
+async fn watch(workers: Option<&mut Workers>, stopper: &Stopper, gone: &mut Option<String>) {
     let Some(workers) = workers else { return std::future::pending().await };
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
         if let Some(why) = workers.all_ended() {
             // The run may be ending by itself: its workers end a moment before it.
             tokio::time::sleep(Duration::from_secs(3)).await;
+            *gone = Some(why);
             stopper.stop().await;
             tokio::time::sleep(Duration::from_secs(3)).await;
-            return why;
+            return;
         }
     }
 }

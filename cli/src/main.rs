@@ -13,11 +13,13 @@ mod local;
 mod log;
 mod print;
 mod reading;
+mod remote;
 mod rows;
 mod security;
 mod service_manager;
 mod show;
 mod signals;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,8 @@ enum Command {
     Train(commands::train::Arguments),
     /// Coordinate a run; workers join from anywhere
     Coordinator(commands::coordinator::Arguments),
+    /// Coordinate a run, with workers on other hosts that are started by ssh
+    Up(commands::up::Arguments),
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
     /// Make and revoke certificates, for clusters across machines
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
     let done: Result<(), Failure> = match Arguments::parse().command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Coordinator(arguments) => commands::coordinator::run(arguments),
+        Command::Up(arguments) => commands::up::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Certs(arguments) => commands::certs::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),

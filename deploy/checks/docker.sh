@@ -40,17 +40,16 @@ build() {
   local arguments=(--build-arg "BASE=localhost/lockstep-base") from
   base lockstep-base ca-certificates
   if [[ -n ${FULL:-} ]]; then
-    local cargo=${CARGO_HOME:-$HOME/.cargo} rustup=${RUSTUP_HOME:-$HOME/.rustup}
+    # The compiler and the crates as they are here, read only: nothing in a build may change this machine's.
+    local rust registry=${CARGO_HOME:-$HOME/.cargo}/registry
+    rust=$(cd "$ROOT" && rustc --print sysroot)
+    cp -r "$registry" "$WORK/registry"
     from=$(store from localhost/lockstep-base)
-    store config --env CARGO_HOME=/usr/local/cargo --env RUSTUP_HOME=/usr/local/rustup \
-      --env PATH=/usr/local/cargo/bin:/usr/sbin:/usr/bin:/sbin:/bin "$from"
+    store config --env CARGO_HOME=/cargo --env CARGO_NET_OFFLINE=true --env PATH=/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "$from"
     store commit -q "$from" localhost/lockstep-base >/dev/null
     store rm "$from" >/dev/null
     # This buildah does not see that a stage is used when an argument names it.
-    arguments+=(--skip-unused-stages=false)
-    # Read only: what builds in there must not change this machine's Rust.
-    arguments+=(-v "$cargo/bin:/usr/local/cargo/bin:ro" -v "$cargo/registry:/usr/local/cargo/registry")
-    arguments+=(-v "$rustup:/usr/local/rustup:ro")
+    arguments+=(--skip-unused-stages=false -v "$rust:/rust:ro" -v "$WORK/registry:/cargo/registry")
   else
     strip -o "$WORK/lockstep" "$LOCKSTEP"
     from=$(store from scratch)
@@ -86,7 +85,8 @@ assert config["Healthcheck"]["Test"][:2] == ["CMD", "/usr/bin/lockstep"], config
 run() {
   local container=$1
   shift
-  store run --isolation chroot --network host -v "$WORK/data:/data:ro" -v "$WORK/runs:/out" "$container" \
+  # On one network each needs an admin port of its own.
+  store run ${ADMIN:+--env LOCKSTEP_ADMIN=$ADMIN} --isolation chroot --network host -v "$WORK/data:/data:ro" -v "$WORK/runs:/out" "$container" \
     -- /usr/bin/lockstep "$@"
 }
 
@@ -105,7 +105,9 @@ try() {
   [[ $(stat -c %u "$WORK/runs/alone") == 65532 ]] || fail "it runs as user $(stat -c %u "$WORK/runs/alone")"
   run "$one" coordinator /data/run.toml --run-dir /out/two --listen 127.0.0.1:$port >"$WORK/one.log" 2>&1 &
   pids+=($!)
-  run "$two" worker --coordinator 127.0.0.1:$port >"$WORK/two.log" 2>&1 &
+  until_true 20 "the health command answers" run "$one" status 127.0.0.1:29501
+  ok "the health command of a coordinator without workers"
+  ADMIN=127.0.0.1:29502 run "$two" worker --coordinator 127.0.0.1:$port >"$WORK/two.log" 2>&1 &
   pids+=($!)
   wait "${pids[0]}" || fail "coordinator: $(tail -2 "$WORK/one.log")"
   wait "${pids[1]}" || fail "worker: $(tail -2 "$WORK/two.log")"

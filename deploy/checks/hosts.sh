@@ -50,7 +50,7 @@ on() {
 link() {
   local number
   for number in "${!HOSTS[@]}"; do
-    [[ ${HOSTS[number]} == "$1" ]] && ip link set "$BRIDGE-$number" "$2"
+    if [[ ${HOSTS[number]} == "$1" ]]; then ip link set "$BRIDGE-$number" "$2"; fi
   done
 }
 

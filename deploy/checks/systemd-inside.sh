@@ -21,6 +21,11 @@ done
 systemctl enable -q lockstep-coordinator lockstep-worker@1 lockstep-worker@2
 systemctl daemon-reload
 
+# As deploy/README.md says.
+chgrp -R lockstep /etc/lockstep/{coordinator,worker}
+chmod 750 /etc/lockstep/{coordinator,worker}
+chmod 640 /etc/lockstep/{coordinator,worker}/*
+
 # Workers first: they wait.
 systemctl start lockstep-worker@1 lockstep-worker@2 || fail "workers do not start"
 systemctl start lockstep-coordinator || fail "the coordinator does not start"

@@ -7,5 +7,6 @@ pub mod init;
 pub mod inspect;
 pub mod predict;
 pub mod train;
+pub mod up;
 pub mod verify;
 pub mod worker;

@@ -5,7 +5,7 @@ use lockstep_coordinator::door::Door;
 use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
-use crate::local::LocalWorkers;
+use crate::local;
 use crate::print;
 
 /// Below so many rows a product is far from the processor's speed.
@@ -40,7 +40,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let log = coordinate::open_log(&prepared)?;
     let (listener, address) = coordinate::bind("127.0.0.1:0")?;
-    let started = LocalWorkers::start(workers, arguments.threads, address, &prepared.folders(), &log);
+    let started = local::start(workers, arguments.threads, address, &prepared.folders(), &log);
     let workers = started.map_err(|error| Failure::failed(format!("cannot start workers: {error}")))?;
     prepared.run(Listening { listener, door: Door::default(), workers: Some(workers) }, arguments.run.json)
 }
