@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::log::Format;
+
 /// Worker processes in a process group of their own, so that a terminal's Ctrl-C reaches only their
 /// parent. They end with it, however it ends.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ impl LocalWorkers {
         coordinator: SocketAddr,
         roots: &[String],
         log: &File,
+        format: Format,
     ) -> io::Result<Self> {
         let program = std::env::current_exe()?;
         let mut workers = Self { children: Vec::with_capacity(count) };
@@ -33,6 +36,8 @@ impl LocalWorkers {
                 .args(["--name", &format!("local-{number}")])
                 .args(["--parent", &std::process::id().to_string()])
                 .args(["--wait", "30"])
+                // What the environment says of these is for this process.
+                .args(["--admin", "off", "--log-format", format.name()])
                 .args(roots.iter().flat_map(|root| ["--data", root]))
                 .process_group(0)
                 .stdin(Stdio::null())

@@ -44,6 +44,8 @@ enum Command {
     Coordinator(commands::coordinator::Arguments),
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
+    /// Print what a running coordinator or worker is doing
+    Status(commands::status::Arguments),
     /// Print a model's metrics on data
     Evaluate(commands::evaluate::Arguments),
     /// Write a model's predictions for rows as CSV
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Coordinator(arguments) => commands::coordinator::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Init(arguments) => commands::init::run(&arguments),
