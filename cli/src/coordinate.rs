@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::datasets::Datasets;
+use lockstep_coordinator::door::Door;
 use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
 use lockstep_coordinator::view::{self, Publisher, View, Window};
@@ -196,6 +197,7 @@ pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
 /// Where workers connect, and those that this process starts itself.
 pub struct Listening {
     pub listener: std::net::TcpListener,
+    pub door: Door,
     pub workers: Option<LocalWorkers>,
 }
 
@@ -255,6 +257,7 @@ impl Ready {
         let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed, record_every);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let until = time_limit.map(|limit| began + limit);
+        let refused = listening.door.refused();
         let ended = serve(listening, until, |listener, mut coordinator| {
             coordinator.show(publisher);
             let span = tracing::info_span!("run", run = run.name, step = done);
@@ -264,6 +267,9 @@ impl Ready {
         let Ended { outcome, text, cluster, bytes } = ended;
         for (reason, count) in cluster.refused() {
             tracing::warn!("{count} gradient chunks were refused: {reason}");
+        }
+        for (reason, count) in refused.counts() {
+            tracing::warn!("{count} connections were refused: {reason}");
         }
         match outcome {
             Outcome::Finished => {}
@@ -334,12 +340,12 @@ where
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
-    let Listening { listener, mut workers } = listening;
+    let Listening { listener, door, mut workers } = listening;
     let ended = runtime.block_on(async {
         let system = |error| Failure::failed(format!("cannot serve: {error}"));
         listener.set_nonblocking(true).map_err(system)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
-        let coordinator = Coordinator::default();
+        let coordinator = Coordinator::default().behind(door);
         let stopper = coordinator.stopper();
         let stop = signals::first()?;
         let signalled = stopper.clone();

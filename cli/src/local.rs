@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::log::Format;
+use crate::security::VARIABLES;
 
 /// Worker processes in a process group of their own, so that a terminal's Ctrl-C reaches only their
 /// parent. They end with it, however it ends.
@@ -30,7 +31,11 @@ impl LocalWorkers {
         let program = std::env::current_exe()?;
         let mut workers = Self { children: Vec::with_capacity(count) };
         for number in 1..=count {
-            let child = Command::new(&program)
+            let mut command = Command::new(&program);
+            for name in VARIABLES {
+                command.env_remove(name);
+            }
+            let child = command
                 .args(["worker", "--coordinator", &coordinator.to_string()])
                 .args(["--threads", &threads.to_string()])
                 .args(["--name", &format!("local-{number}")])

@@ -14,6 +14,7 @@ mod log;
 mod print;
 mod reading;
 mod rows;
+mod security;
 mod service_manager;
 mod show;
 mod signals;
@@ -46,6 +47,8 @@ enum Command {
     Worker(commands::worker::Arguments),
     /// Print what a running coordinator or worker is doing
     Status(commands::status::Arguments),
+    /// Make and revoke certificates, for clusters across machines
+    Certs(commands::certs::Arguments),
     /// Print a model's metrics on data
     Evaluate(commands::evaluate::Arguments),
     /// Write a model's predictions for rows as CSV
@@ -59,11 +62,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The first in the process, so it is taken.
+    let _ = lockstep_proto::tls::provider().install_default();
     let done: Result<(), Failure> = match Arguments::parse().command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Coordinator(arguments) => commands::coordinator::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
+        Command::Certs(arguments) => commands::certs::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Init(arguments) => commands::init::run(&arguments),

@@ -6,6 +6,7 @@ use lockstep_proto::Session;
 use lockstep_proto::message::{FromWorker, Hello, ToWorker, Up};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::notice::Notice;
 use crate::outbox;
 
 /// A request to the driver.
@@ -27,6 +28,8 @@ pub(crate) enum Call {
     Gone(Session, String),
     /// A checkpoint is on disk, or failed to be.
     Saved { step: u64, result: Result<(), String>, took: Duration },
+    /// For the log.
+    Notice(Notice),
     /// Rows that the run needs cannot be had.
     Failed(String),
     /// A signal.

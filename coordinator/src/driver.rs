@@ -13,6 +13,7 @@ use tracing::Span;
 use crate::calls::Call;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Input, Output};
+use crate::door;
 use crate::machine::{Fingerprint, Save};
 use crate::notice::Notice;
 use crate::outbox;
@@ -88,7 +89,21 @@ pub(crate) struct Driver<E> {
 #[derive(Debug, Default)]
 pub(crate) struct Showing {
     pub(crate) publisher: Option<Publisher>,
+    /// Messages.
     pub(crate) refusals: Refusals,
+    /// Connections.
+    pub(crate) kept_out: door::Refusals,
+}
+
+impl Showing {
+    /// Connections and messages that never reached the cluster, by reason.
+    fn refused(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = self.refusals.all();
+        for (refusal, count) in self.kept_out.counts() {
+            *all.entry(refusal.name()).or_insert(0) += count;
+        }
+        all
+    }
 }
 
 impl<E: Effects> Driver<E> {
@@ -159,9 +174,10 @@ impl<E: Effects> Driver<E> {
     fn show(&mut self, at_once: bool) {
         let now = self.clock.now();
         self.tally.turn(now, self.cluster.machine().doing());
-        let Showing { publisher: Some(publisher), refusals } = &mut self.showing else { return };
+        let refused = self.showing.refused();
+        let Some(publisher) = &mut self.showing.publisher else { return };
         if at_once || publisher.is_due(now) {
-            let view = self.tally.view(publisher.frame(), now, &self.cluster, self.bytes, refusals);
+            let view = self.tally.view(publisher.frame(), now, &self.cluster, self.bytes, refused);
             publisher.publish(now, view);
         }
     }
@@ -200,6 +216,7 @@ impl<E: Effects> Driver<E> {
                 }
                 Input::Tensors(session, message)
             }
+            Call::Notice(notice) => return self.effects.notice(notice),
             Call::Moved(session) => Input::Moved(session),
             Call::Gone(session, why) => Input::Gone(session, why),
             Call::Saved { step, result, took } => {

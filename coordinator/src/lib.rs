@@ -7,6 +7,7 @@ mod calls;
 mod clock;
 pub mod cluster;
 pub mod datasets;
+pub mod door;
 pub mod driver;
 pub mod ledger;
 pub mod machine;

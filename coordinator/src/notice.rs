@@ -38,6 +38,17 @@ pub enum Notice {
         /// Why.
         text: String,
     },
+    /// A connection was not let in.
+    NotLetIn {
+        /// The address it came from.
+        from: String,
+        /// Why.
+        why: String,
+        /// So many for this reason since the last such line.
+        times: u64,
+    },
+    /// Something happened at the door that people should know.
+    Door(String),
     /// A worker computes other bits and was taken all the same.
     Relaxed {
         /// Its name.
@@ -127,7 +138,7 @@ impl Notice {
             | Self::Skipped { step, .. }
             | Self::NotSaved { step, .. }
             | Self::Stopping { step } => (None, Some(*step)),
-            Self::NoAudit => (None, None),
+            Self::NotLetIn { .. } | Self::Door(_) | Self::NoAudit => (None, None),
         }
     }
 }
@@ -205,6 +216,13 @@ impl fmt::Display for Notice {
                 write!(f, "worker {worker} is gone ({why}) in step {step}; {open}")
             }
             Self::Refused { worker, text } => write!(f, "worker {worker} was refused: {text}"),
+            Self::NotLetIn { from, why, times: 1 } => {
+                write!(f, "a connection from {from} was refused: {why}")
+            }
+            Self::NotLetIn { from, why, times } => {
+                write!(f, "{times} connections were refused, the last from {from}: {why}")
+            }
+            Self::Door(text) => f.write_str(text),
             Self::Relaxed { worker, text } => {
                 write!(f, "worker {worker} takes part although it computes other bits: {text}")
             }

@@ -11,6 +11,7 @@ use tracing::{Instrument, Span};
 use crate::calls::Call;
 use crate::cluster::Cluster;
 use crate::datasets::Datasets;
+use crate::door::Door;
 use crate::driver::{Driver, Effects, Ended, Showing};
 use crate::refusals::Refusals;
 use crate::service;
@@ -27,6 +28,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Coordinator {
     calls: mpsc::Receiver<Call>,
     own: mpsc::Sender<Call>,
+    door: Door,
     showing: Showing,
 }
 
@@ -44,11 +46,18 @@ impl Stopper {
 impl Default for Coordinator {
     fn default() -> Self {
         let (own, calls) = mpsc::channel(QUEUE);
-        Self { calls, own, showing: Showing::default() }
+        Self { calls, own, door: Door::default(), showing: Showing::default() }
     }
 }
 
 impl Coordinator {
+    /// Lets in whom the door lets in; without, everybody.
+    #[must_use]
+    pub fn behind(self, door: Door) -> Self {
+        let showing = Showing { kept_out: door.refused(), ..self.showing };
+        Self { door, showing, ..self }
+    }
+
     /// Stops it from elsewhere.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.own.clone())
@@ -76,10 +85,11 @@ impl Coordinator {
         rows: Arc<Datasets>,
         heartbeat: Duration,
     ) -> io::Result<Ended> {
+        let connections = self.door.open(listener, self.own.clone(), heartbeat);
         let refusals = self.refusals();
         let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat, self.showing);
         let (done, shutdown) = oneshot::channel::<()>();
-        let server = tokio::spawn(service::serve(listener, self.own, rows, refusals, async {
+        let server = tokio::spawn(service::serve(connections, self.own, rows, refusals, async {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();

@@ -12,25 +12,24 @@ use lockstep_proto::message::{Dataset, FromWorker, RowsRequest, Up};
 use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
 use lockstep_proto::{Malformed, Session, tensors, wire};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as TowerService, http};
 use tonic::server::NamedService;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::calls::Call;
 use crate::datasets::Datasets;
+use crate::door::{Connection, Peer};
 use crate::outbox;
 use crate::refusals::Refusals;
 use crate::serving::Serving;
 
 /// Serves workers until `shutdown` resolves.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = std::io::Result<Connection>> + Send + 'static,
     calls: mpsc::Sender<Call>,
     rows: Arc<Datasets>,
     refusals: Refusals,
@@ -48,7 +47,7 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .add_service(Front { service, generated })
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
+        .serve_with_incoming_shutdown(connections, shutdown)
         .await
 }
 
@@ -140,7 +139,7 @@ impl Service {
         request: Request<wire::RowsRequest>,
     ) -> Result<Response<Outgoing<wire::RowsPart>>, Status> {
         // Between processes of one machine packing costs more than it saves.
-        let pack = request.remote_addr().is_some_and(|address| !address.ip().is_loopback());
+        let pack = request.extensions().get::<Peer>().is_some_and(|peer| !peer.address.ip().is_loopback());
         let RowsRequest { session, dataset, first, count } =
             request.into_inner().try_into().map_err(malformed)?;
         let (answer, known) = oneshot::channel();

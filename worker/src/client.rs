@@ -2,6 +2,7 @@
 //! the compute thread. It decides nothing about the run.
 
 mod connect;
+mod dial;
 mod join;
 mod served;
 
@@ -22,12 +23,15 @@ use crate::engine::{self, Order};
 use crate::session::{Input, Output, Session};
 use crate::view::{Observer, State};
 use connect::{Lost, Streams};
+pub use dial::{Trouble, Trust};
 
 /// How a worker is started.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `host:port` of the coordinator.
     pub coordinator: String,
+    /// By what both know each other.
+    pub trust: Trust,
     /// The worker's name: a new session under a name ends the old one.
     pub name: String,
     /// The host, for people.
@@ -53,6 +57,8 @@ pub enum Ended {
     OtherKernel(String),
     /// The coordinator does not want this worker.
     Refused(String),
+    /// What the command line asks for cannot be, and why.
+    Usage(String),
     /// No coordinator in time.
     NoCoordinator,
     /// Asked to stop: it has handed over what it had.
@@ -81,6 +87,8 @@ async fn work(options: &Options, stop: impl Future<Output = ()>) -> Ended {
             Ok(ended) => return ended,
             // What was asked of it is computed by others.
             Err(_) if asked => return Ended::Stopped,
+            Err(Lost::Door(Trouble::Refused(why))) => return Ended::Refused(why),
+            Err(Lost::Door(Trouble::Usage(why))) => return Ended::Usage(why),
             Err(lost) => lost,
         };
         let Some(pause) = waiting.pause(&lost) else { return Ended::NoCoordinator };

@@ -1,5 +1,6 @@
 //! A file a command.
 
+pub mod certs;
 pub mod coordinator;
 pub mod evaluate;
 pub mod init;

@@ -1,5 +1,7 @@
 //! `lockstep train`: a local cluster.
 
+use lockstep_coordinator::door::Door;
+
 use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
@@ -41,7 +43,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let started =
         LocalWorkers::start(workers, arguments.threads, address, &prepared.folders(), &log, prepared.format);
     let workers = started.map_err(|error| Failure::failed(format!("cannot start workers: {error}")))?;
-    prepared.run(Listening { listener, workers: Some(workers) }, arguments.run.json)
+    prepared.run(Listening { listener, door: Door::default(), workers: Some(workers) }, arguments.run.json)
 }
 
 /// Says what is left unused, and what would use it.

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::admin;
 use crate::failure::Failure;
+use crate::security::TrustArguments;
 use crate::service_manager::{self, Watchdog};
 use crate::{environment, launcher, log, signals};
 
@@ -22,6 +23,8 @@ pub struct Arguments {
     /// such as MASTER_ADDR and MASTER_PORT, or the first host of a Slurm job]
     #[arg(long, value_name = "HOST[:PORT]", env = "LOCKSTEP_COORDINATOR", hide_env_values = true)]
     coordinator: Option<String>,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// Compute threads; the result does not depend on it [default: SLURM_CPUS_PER_TASK, or 1]
     #[arg(long, value_name = "K", env = "LOCKSTEP_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -74,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.admin.start(admin::Working::new(observer.clone()))?;
     let options = Options {
         coordinator: coordinator.clone(),
+        trust: arguments.trust.trust()?,
         name,
         host,
         threads: threads.into(),
@@ -102,6 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ended::Run(Outcome::Failed, text) => Err(Failure::failed(format!("the run failed: {text}"))),
         Ended::OtherKernel(kernel) => environment::pin(&kernel),
         Ended::Refused(text) => Err(Failure::failed(format!("the coordinator refused this worker: {text}"))),
+        Ended::Usage(text) => Err(Failure::usage(text)),
         Ended::NoCoordinator => {
             let wait = arguments.wait;
             Err(Failure::unfinished(format!("no coordinator at {coordinator} within {wait} s")))

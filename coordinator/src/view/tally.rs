@@ -7,12 +7,13 @@ use lockstep_proto::message::{Outcome, Reason, ToWorker};
 
 use super::{Checkpoints, Nodes, Seconds, Standing, State, View, Worker};
 use crate::cluster::{Cluster, Output};
+use crate::door;
 use crate::driver::Bytes;
 use crate::ledger::Refusal;
 use crate::machine::{Doing, Seen};
 use crate::notice::{Notice, Open};
 use crate::progress::Record;
-use crate::refusals::{REASONS, Refusals};
+use crate::refusals::REASONS;
 
 /// Speed is that of so many steps.
 const STEPS: usize = 32;
@@ -105,16 +106,17 @@ impl Tally {
         now: Duration,
         cluster: &Cluster,
         bytes: Bytes,
-        refusals: &Refusals,
+        refused: BTreeMap<&'static str, u64>,
     ) -> View {
         let (machine, progress) = (cluster.machine(), cluster.machine().progress());
         let (rows, seconds) = self
             .recent
             .iter()
             .fold((0, 0.0), |(rows, seconds), (row, second)| (rows + row, seconds + second));
-        let known = REASONS.into_iter().chain(Refusal::ALL.map(Refusal::name)).map(|reason| (reason, 0));
+        let messages = REASONS.into_iter().chain(Refusal::ALL.map(Refusal::name));
+        let known = messages.chain(door::Refusal::ALL.map(door::Refusal::name)).map(|reason| (reason, 0));
         let mut refused: BTreeMap<String, u64> =
-            known.chain(refusals.all()).map(|(reason, count)| (reason.to_owned(), count)).collect();
+            known.chain(refused).map(|(reason, count)| (reason.to_owned(), count)).collect();
         for (refusal, count) in cluster.refused() {
             *refused.entry(refusal.name().to_owned()).or_insert(0) += count;
         }
