@@ -7,8 +7,8 @@ use crate::fit::{find, value_of};
 use crate::pass::Pass;
 use crate::weigh::weight_of;
 use crate::{
-    Cell, Column, DataError, Encoder, Feature, Features, Inputs, Kind, RowWeights, Table, Target, TargetUse,
-    Targets, Values, Wrong,
+    Cell, Column, DataError, Dataset, Encoder, Feature, Features, Inputs, Kind, RowWeights, Table, Target,
+    TargetUse, Targets, Wrong,
 };
 
 impl Encoder {
@@ -51,12 +51,16 @@ impl Encoder {
         if let Some(column) = weights.and(self.weight_column()) {
             columns.push(find(data, column)?);
         }
-        let skipped = pass.each(&columns, |row, cells| rows.add(row, cells))?;
+        if let Inputs::Bytes { column, sample } = &self.inputs {
+            rows.picture = Some(Picture { place: columns.len(), sample });
+            columns.push(picture(data, column, sample)?);
+        }
+        let skipped = pass.each(&columns, |_, cells| rows.add(cells))?;
         let x = match &self.inputs {
             Inputs::Columns(_) => Features::F32(rows.x),
-            Inputs::Bytes { column, sample } => bytes(pass, column, sample, &rows.good)?,
+            Inputs::Bytes { .. } => Features::U8(rows.bytes),
         };
-        let too_big = Wrong::TooBig { rows: rows.good.len() as u64, width: rows.width };
+        let too_big = Wrong::TooBig { rows: rows.good, width: rows.width };
         let table = Table::new(self.sample(), x, rows.targets);
         let table = table.and_then(|table| table.embedded(self.embeddings()));
         let table = match weights {
@@ -78,8 +82,31 @@ struct Rows<'a> {
     targets: Targets,
     weighing: Option<&'a RowWeights>,
     weights: Vec<f32>,
-    /// Which rows they are.
-    good: Vec<u64>,
+    /// Where a row's bytes are, if those are what goes in.
+    picture: Option<Picture<'a>>,
+    bytes: Vec<u8>,
+    /// How many there are.
+    good: u64,
+}
+
+/// Which of the cells is a picture, and its shape.
+struct Picture<'a> {
+    place: usize,
+    sample: &'a [usize],
+}
+
+impl Picture<'_> {
+    fn of<'c>(&self, cells: &[Cell<'c>]) -> Result<&'c [u8], crate::pass::Bad> {
+        let length = self.sample.iter().product::<usize>();
+        match cells.get(self.place) {
+            Some(Cell::Bytes(bytes)) if bytes.len() == length => Ok(bytes),
+            // Of several files, one may be made otherwise.
+            _ => {
+                let expected = Kind::Bytes(self.sample.to_vec()).describe();
+                Err((Some(self.place), Wrong::Unlike { found: "other values".into(), expected }))
+            }
+        }
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -106,16 +133,22 @@ impl<'a> Rows<'a> {
             targets,
             weighing,
             weights: Vec::new(),
-            good: Vec::new(),
+            picture: None,
+            bytes: Vec::new(),
+            good: 0,
         }
     }
 
-    fn add(&mut self, row: u64, cells: &[Cell<'_>]) -> Result<(), crate::pass::Bad> {
+    fn add(&mut self, cells: &[Cell<'_>]) -> Result<(), crate::pass::Bad> {
+        let picture = self.picture.as_ref().map(|picture| picture.of(cells)).transpose()?;
         let start = self.x.len();
         self.x.resize(start + self.width, 0.0);
         let added = self.fill(start, cells);
         match added {
-            Ok(()) => self.good.push(row),
+            Ok(()) => {
+                self.bytes.extend_from_slice(picture.unwrap_or_default());
+                self.good += 1;
+            }
             Err(_) => self.x.truncate(start),
         }
         added
@@ -164,29 +197,15 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn bytes(pass: Pass<'_>, column: &str, sample: &[usize], good: &[u64]) -> Result<Features, DataError> {
-    let data = pass.data;
+/// The column of pictures of this shape.
+fn picture(data: &dyn Dataset, column: &str, sample: &[usize]) -> Result<usize, DataError> {
     let index = find(data, column)?;
     let expected = Kind::Bytes(sample.to_vec());
-    let unlike = |found: String| {
-        DataError::column(data.file(), column, Wrong::Unlike { found, expected: expected.describe() })
-    };
-    if let Some(there) = data.columns().get(index).filter(|there| there.kind != expected) {
-        return Err(unlike(there.kind.describe()));
-    }
-    let mut all = Vec::new();
-    let mut good = good.iter().copied().peekable();
-    pass.each_block(&[index], |block, chunk| {
-        for values in chunk.values {
-            // Of several files, one may be made otherwise.
-            let Values::Bytes(values) = values else { return Err(unlike("other values".into())) };
-            for (row, image) in (block.first..).zip(values.iter()) {
-                if good.next_if_eq(&row).is_some() {
-                    all.extend_from_slice(image.unwrap_or_default());
-                }
-            }
+    match data.columns().get(index) {
+        Some(there) if there.kind != expected => {
+            let (found, expected) = (there.kind.describe(), expected.describe());
+            Err(DataError::column(data.file(), column, Wrong::Unlike { found, expected }))
         }
-        Ok(())
-    })?;
-    Ok(Features::U8(all))
+        _ => Ok(index),
+    }
 }

@@ -74,7 +74,7 @@ pub enum Wrong {
     /// Neither a known extension nor a known header.
     #[error(
         "unknown format; expected .csv, .tsv, .jsonl (plain, .gz or .zst), .parquet, .arrow, .feather, .npy, \
-         .npz or an IDX file, or data.format in the run file"
+         .npz, an IDX file, .png or .jpg, or data.format in the run file"
     )]
     UnknownFormat,
     /// A pattern or folder without files.
@@ -91,6 +91,24 @@ pub enum Wrong {
         /// As its reader says.
         why: String,
     },
+    /// One picture of several is made otherwise.
+    #[error(
+        "the picture has {found}, but {first} has {expected}; expected one size and one kind of colour for all"
+    )]
+    Picture {
+        /// Its size and colours.
+        found: String,
+        /// The first picture's file.
+        first: String,
+        /// The first picture's size and colours.
+        expected: String,
+    },
+    /// Pictures beside other files.
+    #[error("pictures and other files cannot be one dataset; name the pictures alone, or their folder")]
+    Mixed,
+    /// A part of this program that was left out when it was built.
+    #[error("this program was built without the feature {0:?}, which reads such files")]
+    NotBuilt(&'static str),
     /// One file of several is made otherwise.
     #[error("there is no such column, but {first} has it")]
     Unequal {

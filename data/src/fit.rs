@@ -170,7 +170,7 @@ impl TargetFitter {
             self.moments.add(row, number_of(cell)?);
             return Ok(());
         }
-        if cell == Cell::Missing {
+        if matches!(cell, Cell::Missing | Cell::Bytes(_)) {
             return Err(Wrong::NoLabel);
         }
         let label = cell.spelled();

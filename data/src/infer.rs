@@ -33,7 +33,7 @@ impl Profile {
             }
             Cell::Text(_) if cell.number().is_some() => self.numbers += 1,
             Cell::Text(_) if time(cell, None).is_some() => self.times += 1,
-            Cell::Text(_) => {}
+            Cell::Text(_) | Cell::Bytes(_) => {}
         }
         self.present += 1;
     }

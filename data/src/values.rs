@@ -109,7 +109,7 @@ impl Values {
         })
     }
 
-    /// The cell of each row. A byte array is one cell of no use: see [`Values::Bytes`].
+    /// The cell of each row.
     pub fn cells(&self) -> Box<dyn Iterator<Item = Cell<'_>> + '_> {
         fn each<'a, T>(all: impl Iterator<Item = Option<T>> + 'a, cell: fn(T) -> Cell<'a>) -> Cells<'a>
         where
@@ -126,7 +126,7 @@ impl Values {
                 chrono::DateTime::from_timestamp_micros(time)
                     .map_or(Cell::Missing, |time| Cell::Time(time.naive_utc()))
             }),
-            Self::Bytes(all) => Box::new((0..all.len()).map(|_| Cell::Missing)),
+            Self::Bytes(all) => each(all.iter(), Cell::Bytes),
         }
     }
 }
@@ -148,13 +148,15 @@ pub enum Cell<'a> {
     Bool(bool),
     /// A point in time, in UTC if a zone was given.
     Time(NaiveDateTime),
+    /// A picture's bytes, which no column of values has.
+    Bytes(&'a [u8]),
 }
 
 impl<'a> Cell<'a> {
     /// As text would spell it: whole numbers without a fraction, whatever their type was.
     pub fn spelled(self) -> Cow<'a, str> {
         match self {
-            Self::Missing => "".into(),
+            Self::Missing | Self::Bytes(_) => "".into(),
             Self::Text(text) => text.into(),
             Self::Whole(number) => number.to_string().into(),
             Self::Real(number) => number.to_string().into(),
@@ -170,7 +172,7 @@ impl<'a> Cell<'a> {
             Self::Whole(number) => Some(number as f64),
             Self::Real(number) => Some(number),
             Self::Bool(value) => Some(f64::from(u8::from(value))),
-            Self::Missing | Self::Time(_) => None,
+            Self::Missing | Self::Time(_) | Self::Bytes(_) => None,
         }
         .filter(|number: &f64| number.is_finite())
     }

@@ -8,7 +8,7 @@ use super::problem::Problem;
 use super::spec::{Data, Format, Loss, OnBadRow, Reading, Source, TargetScale, Validation};
 use super::typed::Value;
 
-pub(super) const FORMATS: [(&str, Format); 8] = [
+pub(super) const FORMATS: [(&str, Format); 9] = [
     ("csv", Format::Csv),
     ("tsv", Format::Tsv),
     ("jsonl", Format::JsonLines),
@@ -17,6 +17,7 @@ pub(super) const FORMATS: [(&str, Format); 8] = [
     ("npy", Format::Npy),
     ("npz", Format::Npz),
     ("idx", Format::Idx),
+    ("images", Format::Images),
 ];
 
 pub(super) const ON_BAD_ROW: [(&str, OnBadRow); 2] = [("stop", OnBadRow::Stop), ("skip", OnBadRow::Skip)];
@@ -50,8 +51,9 @@ pub(super) fn read(root: &Section, loss: Loss) -> Result<Data, Problem> {
     let weight = section.get("weight").map(|field| weight(&field, target.as_deref())).transpose()?;
     let taken = Taken { target: target.as_deref(), weight: weight.as_deref() };
     let features = section.get("features").map(|field| features(&field, taken)).transpose()?;
+    let format = section.get("format").map(|field| field.choice(&FORMATS)).transpose()?;
     match train {
-        Source::File(_) if target.is_none() => {
+        Source::File(_) if target.is_none() && format != Some(Format::Images) => {
             section.need("target", "the column to predict, such as \"label\"")?;
         }
         // An IDX pair says itself what is predicted from what.
@@ -64,7 +66,7 @@ pub(super) fn read(root: &Section, loss: Loss) -> Result<Data, Problem> {
         Source::File(_) => {}
     }
     let reading = Reading {
-        format: section.get("format").map(|field| field.choice(&FORMATS)).transpose()?,
+        format,
         header: section.get("header").map_or(Ok(true), |field| field.bool())?,
         missing_values: section
             .get("missing_values")

@@ -15,6 +15,11 @@ use crate::{Block, DataError, Kind, Values, Wrong};
 /// Bytes of a block, unless one row has more.
 const BLOCK_BYTES: u64 = 16 << 20;
 
+/// Rows in a block, of so many bytes each.
+pub(super) fn rows_of(row: u64) -> u64 {
+    (BLOCK_BYTES / row.max(1)).clamp(1, BLOCK_ROWS)
+}
+
 /// An array in a file.
 #[derive(Clone)]
 pub(super) struct Array {
@@ -49,8 +54,7 @@ impl Array {
 
     /// Rows in a block.
     pub(super) fn step(&self) -> u64 {
-        let row = (self.width() as u64).saturating_mul(self.element.size as u64);
-        (BLOCK_BYTES / row.max(1)).clamp(1, BLOCK_ROWS)
+        rows_of((self.width() as u64).saturating_mul(self.element.size as u64))
     }
 
     /// What its columns hold.

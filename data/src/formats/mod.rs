@@ -12,6 +12,8 @@ mod columnar;
 mod csv;
 mod guard;
 mod idx;
+#[cfg(feature = "images")]
+mod images;
 mod json;
 mod lines;
 mod many;
@@ -20,6 +22,8 @@ mod npy;
 mod npz;
 mod parquet;
 mod paths;
+#[cfg(feature = "images")]
+mod pixels;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -53,6 +57,9 @@ pub fn open(source: &Source, reading: &Reading, base: &Path) -> Result<Box<dyn D
                 opener.open(places::open(location)?, &name, None)
             };
             let found = paths::expand(path, base, reading.format)?;
+            if are_images(reading, found.iter().map(Location::name)) {
+                return images(&places::shown(path, base), found);
+            }
             together(&places::shown(path, base), found.into_iter().map(open).collect::<Result<_, _>>()?)
         }
     }
@@ -87,6 +94,9 @@ pub fn reopen(
             Ok(data)
         }
         (Source::File(path), [_, ..]) => {
+            if are_images(reading, files.iter().map(|entry| entry.path.clone())) {
+                return images_again(path, files, place);
+            }
             let opener = Opener::new(reading);
             let again = |entry: &FileEntry| {
                 let name = entry.path.rsplit('/').next().unwrap_or_default();
@@ -100,6 +110,42 @@ pub fn reopen(
             Err(DataError::whole(path, Wrong::BadEntry("another number of files than the run file names")))
         }
     }
+}
+
+/// Whether files of these names are pictures, all of them: then they are one dataset.
+fn are_images(reading: &Reading, mut names: impl Iterator<Item = String>) -> bool {
+    match reading.format {
+        None => names.all(|name| by_name(&name) == Some(Format::Images)),
+        format => format == Some(Format::Images),
+    }
+}
+
+#[cfg(feature = "images")]
+fn images(name: &str, found: Vec<Location>) -> Result<Box<dyn Dataset>, DataError> {
+    Ok(Box::new(images::Images::open(name, found)?))
+}
+
+#[cfg(feature = "images")]
+fn images_again(
+    name: &str,
+    files: &[FileEntry],
+    place: &dyn Fn(&FileEntry) -> Option<String>,
+) -> Result<Box<dyn Dataset>, DataError> {
+    Ok(Box::new(images::Images::reopen(name, files, place)?))
+}
+
+#[cfg(not(feature = "images"))]
+fn images(name: &str, _: Vec<Location>) -> Result<Box<dyn Dataset>, DataError> {
+    Err(DataError::whole(name, Wrong::NotBuilt("images")))
+}
+
+#[cfg(not(feature = "images"))]
+fn images_again(
+    name: &str,
+    _: &[FileEntry],
+    _: &dyn Fn(&FileEntry) -> Option<String>,
+) -> Result<Box<dyn Dataset>, DataError> {
+    images(name, Vec::new())
 }
 
 fn same_blocks(entry: &FileEntry, data: &dyn Dataset) -> Result<(), DataError> {
@@ -165,6 +211,8 @@ impl<'a> Opener<'a> {
             (Format::Npy, _) => Box::new(npy::open(file)?),
             (Format::Npz, _) => Box::new(npz::open(file)?),
             (Format::Idx, _) => Box::new(idx::open(file, None)?),
+            // Pictures alone have been found before.
+            (Format::Images, _) => return Err(DataError::whole(file.name(), Wrong::Mixed)),
         })
     }
 }
@@ -187,6 +235,7 @@ pub(crate) fn by_name(name: &str) -> Option<Format> {
             "npy" => Format::Npy,
             "npz" => Format::Npz,
             "idx" => Format::Idx,
+            "png" | "jpg" | "jpeg" => Format::Images,
             _ => return None,
         });
     }

@@ -23,12 +23,30 @@ const DEEPEST: usize = 32;
 
 /// The files; at least one. A single path that is no pattern may be missing: opening it says so.
 pub(crate) fn expand(text: &str, base: &Path, format: Option<Format>) -> Result<Vec<Location>, DataError> {
-    if !is_url(text) {
-        return Ok(local(text, base, format)?.into_iter().map(Location::File).collect());
+    let mut found: Vec<Location> = if is_url(text) {
+        let mut names = Vec::new();
+        braces(text, &mut names).map_err(|why| DataError::whole(text, Wrong::Pattern(why)))?;
+        listed(text, &names, &|name| is_data(name, format))?
+    } else {
+        local(text, base, format)?.into_iter().map(Location::File).collect()
+    };
+    // Beside tables, pictures illustrate.
+    let folder = if is_url(text) { text.ends_with('/') } else { base.join(text).is_dir() };
+    let is_table = |location: &Location| by_name(&location.name()) != Some(Format::Images);
+    if folder && format.is_none() && found.iter().any(is_table) {
+        found.retain(is_table);
     }
-    let mut names = Vec::new();
-    braces(text, &mut names).map_err(|why| DataError::whole(text, Wrong::Pattern(why)))?;
-    listed(text, &names, &|name| format.is_some() || by_name(name).is_some())
+    Ok(found)
+}
+
+/// Whether a file that is found in a folder is data.
+fn is_data(name: &str, format: Option<Format>) -> bool {
+    let known = by_name(name);
+    match format {
+        // Other programs leave files of their own beside pictures.
+        Some(Format::Images) => known == format,
+        _ => format.is_some() || known.is_some(),
+    }
 }
 
 fn local(path: &str, base: &Path, format: Option<Format>) -> Result<Vec<PathBuf>, DataError> {
@@ -93,7 +111,7 @@ fn walk(folder: &Path, format: Option<Format>, depth: usize, found: &mut Found) 
             if depth > 0 {
                 walk(&path, format, depth - 1, found)?;
             }
-        } else if format.is_some() || by_name(&name).is_some() {
+        } else if is_data(&name, format) {
             found.insert(in_bytes(path));
         }
     }

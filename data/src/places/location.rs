@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::DataError;
 
 /// Where a file lies.
+#[derive(Clone)]
 pub(crate) enum Location {
     /// On this machine.
     File(PathBuf),

@@ -123,7 +123,10 @@ pub(crate) fn is_as_described(location: Location, entry: &FileEntry) -> bool {
 }
 
 /// As it lies there.
-fn packed(location: Location) -> Result<(Stamp, Arc<dyn Blob>), DataError> {
+///
+/// # Errors
+/// There is no such file, or it cannot be read.
+pub(crate) fn packed(location: Location) -> Result<(Stamp, Arc<dyn Blob>), DataError> {
     match location {
         Location::File(path) => local::open(&path),
         #[cfg(feature = "objects")]

@@ -41,16 +41,16 @@ impl Roots {
         self.folders.is_empty() && self.urls.is_empty()
     }
 
-    /// Where a file of these files lies here: where the coordinator has it, or in the same place below a
-    /// root as there below the folder that has all of them, or in a root itself. It has the same length.
-    pub(crate) fn place(&self, entry: &FileEntry, files: &[FileEntry]) -> Option<String> {
+    /// Where a file lies here: where the coordinator has it, or in the same place below a
+    /// root as there below `common`, the folder that has all of them, or in a root itself. It has the same length.
+    pub(crate) fn place(&self, entry: &FileEntry, common: Option<&Path>) -> Option<String> {
         if is_url(&entry.path) {
             let plain = !entry.path.split('/').any(|part| part == "..");
             let allowed = plain && self.urls.iter().any(|root| entry.path.starts_with(root.as_str()));
             return allowed.then(|| entry.path.clone());
         }
         let path = Path::new(&entry.path);
-        let below = path.strip_prefix(common(files)?).ok();
+        let below = path.strip_prefix(common?).ok();
         for root in &self.folders {
             let same = Some(path.to_owned());
             let moved = below.map(|below| root.join(below));
@@ -74,14 +74,15 @@ impl Catalog {
     pub fn below(&self, roots: &Roots, data: &Data, seed: u64) -> [Option<Box<dyn Source>>; 2] {
         let (trained, out) = held(data, seed);
         let source = |of: &RunSource, files: &[FileEntry], held: Held| -> Option<Box<dyn Source>> {
-            let all_here = files.iter().all(|entry| roots.place(entry, files).is_some());
+            let folder = common(files);
+            let all_here = files.iter().all(|entry| roots.place(entry, folder.as_deref()).is_some());
             if roots.is_empty() || files.is_empty() || !all_here {
                 return None;
             }
             let (of, files, roots, reading) =
                 (of.clone(), files.to_vec(), roots.clone(), data.reading.clone());
             let opener: Opener = Box::new(move || {
-                Ok(reopen(&files, &of, &reading, &|entry| roots.place(entry, &files))?.into())
+                Ok(reopen(&files, &of, &reading, &|entry| roots.place(entry, folder.as_deref()))?.into())
             });
             let how = (data.reading.clone(), data.on_bad_row);
             let encoder = Arc::new(self.encoder.clone());
@@ -138,7 +139,7 @@ mod tests {
         let roots = Roots::new(&[root.clone(), "s3://bucket/data".into()]).unwrap();
         let place = |paths: &[&str]| {
             let files: Vec<FileEntry> = paths.iter().map(|path| entry(path)).collect();
-            roots.place(&files[0], &files)
+            roots.place(&files[0], common(&files).as_deref())
         };
         let other = |name: &str| at("other").join(name).display().to_string();
         assert_eq!(place(&[&format!("{root}/a.csv")]), real("root/a.csv"));

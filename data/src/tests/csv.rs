@@ -127,7 +127,7 @@ fn files_that_are_no_table() {
     assert_eq!(
         error("a.txt"),
         "a.txt: unknown format; expected .csv, .tsv, .jsonl (plain, .gz or .zst), .parquet, .arrow, .feather, \
-         .npy, .npz or an IDX file, or data.format in the run file"
+         .npy, .npz, an IDX file, .png or .jpg, or data.format in the run file"
     );
     assert!(error("cut.csv.gz").starts_with("cut.csv.gz: the gzip stream is cut off or damaged: "));
     for empty in ["", "\n\n"] {

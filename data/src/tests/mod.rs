@@ -4,6 +4,8 @@ mod columns;
 mod csv;
 mod formats;
 mod idx;
+#[cfg(feature = "images")]
+mod images;
 mod reopen;
 mod runs;
 mod weights;

@@ -122,6 +122,16 @@ pub(super) fn file(target: &str, mutate: &mut Mutate, inputs: &Inputs) {
     load(source, mutate, &folder);
 }
 
+/// Whether a file can be trained on.
+pub(super) fn is_loaded(name: &str, folder: &Path) -> bool {
+    let text = format!(
+        "data = {{ train = {name:?}, target = \"label\", validation = 0.4 }}\n\
+         model = {{ loss = \"cross_entropy\", layers = [{{ linear = 2 }}] }}"
+    );
+    let run = lockstep_core::run::parse(&text, &[]).unwrap();
+    lockstep_data::load(&run.data, Goal::of(&run), run.seed, folder).is_ok()
+}
+
 fn damaged(bytes: &[u8], files: &Files, mutate: &mut Mutate) -> Vec<u8> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return mutate.text(text, &CELLS).into_bytes();

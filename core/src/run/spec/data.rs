@@ -11,7 +11,8 @@ pub struct Data {
     pub train: Source,
     /// The validation rows.
     pub validation: Validation,
-    /// The column to predict; always there for a table, never for an IDX pair.
+    /// The column to predict; always there for a table, never for an IDX pair. Of those and of images it is
+    /// `label` by default.
     pub target: Option<String>,
     /// What of a numeric target is learnt, the number itself by default.
     pub target_scale: TargetScale,
@@ -76,6 +77,8 @@ pub enum Format {
     Npz,
     /// Unsigned bytes, as MNIST has them.
     Idx,
+    /// Pictures, PNG or JPEG, a file a row; the folder of each is its class.
+    Images,
 }
 
 /// What becomes of rows that cannot be used: torn, or with a value that is not what its column holds.

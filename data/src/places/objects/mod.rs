@@ -34,6 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const WINDOW: u64 = 8 << 20;
 
 /// A file whose URL and nature are known, as by a listing.
+#[derive(Clone)]
 pub(crate) struct Found {
     url: Url,
     meta: Option<ObjectMeta>,
