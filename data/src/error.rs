@@ -97,11 +97,11 @@ pub enum Wrong {
     )]
     Picture {
         /// Its size and colours.
-        found: String,
+        found: Box<str>,
         /// The first picture's file.
-        first: String,
+        first: Box<str>,
         /// The first picture's size and colours.
-        expected: String,
+        expected: Box<str>,
     },
     /// Pictures beside other files.
     #[error("pictures and other files cannot be one dataset; name the pictures alone, or their folder")]

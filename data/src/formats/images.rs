@@ -93,9 +93,9 @@ impl Images {
             Ok(Ok(pixels)) => Ok(pixels),
             Ok(Err(Bad::Damaged(why))) => damaged(why),
             Ok(Err(Bad::Shape(found))) => Err(Wrong::Picture {
-                found: words(&found),
-                first: self.files.first().map(|first| first.name.clone()).unwrap_or_default(),
-                expected: words(&self.shape),
+                found: words(&found).into(),
+                first: self.files.first().map(|first| first.name.clone()).unwrap_or_default().into(),
+                expected: words(&self.shape).into(),
             }),
             Err(DataError { what, .. }) => Err(what),
         })
