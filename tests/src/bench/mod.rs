@@ -18,6 +18,7 @@ pub mod scale;
 pub mod shards;
 pub mod startup;
 pub mod steps;
+pub mod tls;
 pub mod wire;
 
 use nix::time::{ClockId, clock_gettime};

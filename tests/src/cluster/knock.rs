@@ -62,8 +62,9 @@ pub async fn tls(
     version: &'static rustls::SupportedProtocolVersion,
     protocol: &[u8],
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    // Of all suites: those of TLS 1.2 too.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // Those of TLS 1.2 have suites of their own.
+    let older = version.version == rustls::ProtocolVersion::TLSv1_2;
+    let provider = if older { Arc::new(rustls::crypto::ring::default_provider()) } else { shared_provider() };
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Trusting));
     let mut config = match certs {
