@@ -23,10 +23,11 @@ use lockstep_core::run::{
 use lockstep_data::{Goal, Prepared, Skipped};
 use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use tracing::Instrument;
 
 use crate::environment;
 use crate::failure::Failure;
-use crate::log;
+use crate::log::{self, Format, LogArguments};
 use crate::print;
 use crate::reading::Reading;
 use crate::show::{Show, words};
@@ -55,6 +56,8 @@ pub struct RunArguments {
     /// Stop after so long with a checkpoint and exit code 75, such as 90s or "1h 30m"; --resume goes on
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     time_limit: Option<Duration>,
+    #[command(flatten)]
+    pub log: LogArguments,
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
@@ -71,6 +74,8 @@ pub struct Ready {
     record_every: u64,
     time_limit: Option<Duration>,
     publisher: Publisher,
+    /// Of log lines.
+    pub format: Format,
 }
 
 /// Through which a run can be looked at, before it is known.
@@ -93,7 +98,7 @@ pub fn prepare(
     mut publisher: Publisher,
     listen: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<Ready, Failure> {
-    let began = Instant::now();
+    let (began, format) = (Instant::now(), arguments.log.format());
     let run = read_run(&arguments.run, &arguments.sets)?;
     environment::pin(&run.cluster.kernel)?;
     publisher.describe(|view| {
@@ -132,7 +137,7 @@ pub fn prepare(
     opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
     publisher.describe(|view| view.total_steps = assemble::total_steps(&run, &rows));
-    Ok(Ready { run, rows, model, opened, began, record_every, time_limit, publisher })
+    Ok(Ready { run, rows, model, opened, began, record_every, time_limit, publisher, format })
 }
 
 /// Says that rows are read when they are needed, and what that takes.
@@ -217,7 +222,7 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began, record_every, time_limit, publisher } = self;
+        let Self { run, rows, model, opened, began, record_every, time_limit, publisher, format: _ } = self;
         let rows_skipped = rows.catalog.skipped;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
@@ -255,7 +260,8 @@ impl Ready {
         let refused = listening.door.refused();
         let ended = serve(listening, until, |listener, mut coordinator| {
             coordinator.show(publisher);
-            coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat)
+            let span = tracing::info_span!("run", run = run.name, step = done);
+            coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat).instrument(span)
         })?;
         show.clear();
         let Ended { outcome, text, cluster, bytes } = ended;
@@ -405,6 +411,6 @@ pub fn open_log(prepared: &Ready) -> Result<std::fs::File, Failure> {
     let path = prepared.directory().log();
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-    log::to_file(file.try_clone().map_err(failed)?);
+    log::to_file(file.try_clone().map_err(failed)?, prepared.format);
     Ok(file)
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::log::Format;
 use crate::security::VARIABLES;
 use crate::workers::Workers;
 
@@ -18,6 +19,7 @@ pub fn start(
     coordinator: SocketAddr,
     roots: &[String],
     log: &File,
+    format: Format,
 ) -> io::Result<Workers> {
     let program = std::env::current_exe()?;
     let mut workers = Workers::new("local");
@@ -33,6 +35,8 @@ pub fn start(
             .args(["--name", &name])
             .args(["--parent", &std::process::id().to_string()])
             .args(["--wait", "30"])
+            // What the environment says of these is for this process.
+            .args(["--admin", "off", "--log-format", format.name()])
             .args(roots.iter().flat_map(|root| ["--data", root]))
             .process_group(0)
             .stdin(Stdio::null())

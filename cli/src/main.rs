@@ -49,6 +49,8 @@ enum Command {
     Up(commands::up::Arguments),
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
+    /// Print what a running coordinator or worker is doing
+    Status(commands::status::Arguments),
     /// Make and revoke certificates, for clusters across machines
     Certs(commands::certs::Arguments),
     /// Print a model's metrics on data
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Coordinator(arguments) => commands::coordinator::run(arguments),
         Command::Up(arguments) => commands::up::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
         Command::Certs(arguments) => commands::certs::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),

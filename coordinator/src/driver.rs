@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lockstep_proto::Session;
 use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::calls::Call;
 use crate::clock::Clock;
@@ -256,10 +257,10 @@ impl<E: Effects> Driver<E> {
                 Output::Save(save, snapshot) => {
                     let step = save.progress.step;
                     let write = self.effects.save(*save, snapshot);
-                    let own = self.own.clone();
+                    let (own, span) = (self.own.clone(), Span::current());
                     tokio::task::spawn_blocking(move || {
                         let began = Instant::now();
-                        let result = write();
+                        let result = span.in_scope(write);
                         let took = began.elapsed();
                         // Without a driver nobody waits for it.
                         let _ = own.blocking_send(Call::Saved { step, result, took });

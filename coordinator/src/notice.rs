@@ -122,6 +122,27 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// The worker that it is about, and the step that it was in.
+    pub fn about(&self) -> (Option<&str>, Option<u64>) {
+        match self {
+            Self::Joined { worker, step, .. }
+            | Self::Lost { worker, step, .. }
+            | Self::Left { worker, step }
+            | Self::Late { worker, step }
+            | Self::Doubtful { worker, step, .. } => (Some(worker), Some(*step)),
+            Self::Wrong(Wrong { worker, step, .. }) => (Some(worker), Some(*step)),
+            Self::Refused { worker, .. } | Self::Relaxed { worker, .. } => (Some(worker), None),
+            Self::Waiting { step, .. }
+            | Self::Differs { step, .. }
+            | Self::Skipped { step, .. }
+            | Self::NotSaved { step, .. }
+            | Self::Stopping { step } => (None, Some(*step)),
+            Self::NotLetIn { .. } | Self::Door(_) | Self::NoAudit => (None, None),
+        }
+    }
+}
+
 /// What the run waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaited {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 use crate::calls::Call;
 use crate::cluster::Cluster;
@@ -92,7 +93,9 @@ impl Coordinator {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();
-        let driven = tokio::task::spawn_blocking(move || runtime.block_on(driver.run())).await;
+        let span = Span::current();
+        let driven =
+            tokio::task::spawn_blocking(move || runtime.block_on(driver.run().instrument(span))).await;
         drop(done);
         // Workers that are still reading get their last messages; the silent ones are not waited for.
         let served = tokio::time::timeout(FLUSH, server).await;

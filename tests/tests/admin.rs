@@ -76,6 +76,13 @@ fn a_run_is_seen_from_outside() {
     let status: Value = serde_json::from_str(&get(of_steady, "/status").body).unwrap();
     assert_eq!((&status["role"], &status["state"]), (&"worker".into(), &"active".into()));
 
+    let (ended, shown) = ended(&site, "status", &["status", &admin.to_string()]);
+    assert_eq!(ended, Some(0), "{}", shown.errors());
+    for words in
+        ["run         test, ", "validation  loss ", "workers     2 here, 2 joined, 0 lost", "\nsteady  "]
+    {
+        assert!(shown.output().contains(words), "{words:?} is missing in\n{}", shown.output());
+    }
     doomed.kill();
     scrapes.push(until(&site, admin, "lockstep_workers_lost_total", |lost| lost == 1.0));
     let lost = samples(scrapes.last().unwrap());
@@ -101,6 +108,61 @@ fn a_run_is_seen_from_outside() {
 
     coordinator.signal(Signal::SIGTERM);
     assert_eq!(site.end(&mut coordinator).code(), Some(75), "{}", site.logs());
+}
+
+/// Runs a command to its end.
+fn ended(site: &Site, name: &str, arguments: &[&str]) -> (Option<i32>, Process) {
+    let mut process = site.start(name, arguments);
+    (site.end(&mut process).code(), process)
+}
+
+#[test]
+fn log_lines_are_objects_that_name_run_worker_and_step() {
+    let site = Site::new(&RunFile::default().text());
+    let json = ["--log-format", "json"];
+    let fixed = ["coordinator", "run.toml", "--run-dir", "run", "--listen", "127.0.0.1:0"];
+    let mut coordinator = site.start("coordinator", &[&fixed[..], &json].concat());
+    let lines = |text: &str| -> Vec<Value> {
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no object: {line}")))
+            .collect()
+    };
+    let address = site.until("the coordinator listens", || {
+        let errors = coordinator.errors();
+        let (whole, _) = errors.rsplit_once('\n')?;
+        let lines = lines(whole);
+        let said = lines.iter().find_map(|line| line["message"].as_str()?.strip_prefix("listening on "))?;
+        Some(said.split_once(';')?.0.parse().unwrap())
+    });
+    let mut worker = site.worker("w", address, &json);
+    site.succeed(&mut coordinator);
+    site.succeed(&mut worker);
+    let log = lines(&site.log());
+    let joined =
+        log.iter().find(|line| line["message"].as_str().unwrap().starts_with("worker w on ")).unwrap();
+    assert_eq!(
+        (&joined["run"], &joined["worker"], &joined["step"]),
+        (&"test".into(), &"w".into(), &0.into()),
+        "{joined}"
+    );
+    assert!(joined["time"].as_str().unwrap().ends_with('Z') && joined["level"] == "INFO", "{joined}");
+    let saved =
+        log.iter().find(|line| line["message"].as_str().unwrap().starts_with("checkpoint of step ")).unwrap();
+    assert_eq!((&saved["run"], &saved["step"]), (&"test".into(), &24.into()), "{saved}");
+    let of_worker = lines(&worker.errors());
+    let joined = of_worker
+        .iter()
+        .find(|line| line["message"].as_str().unwrap().starts_with("joined the run"))
+        .unwrap();
+    assert_eq!((&joined["run"], &joined["worker"]), (&"test".into(), &"w".into()), "{joined}");
+}
+
+#[test]
+fn a_status_of_nobody_says_what_to_do() {
+    let site = endless();
+    let (code, process) = ended(&site, "status", &["status", "127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(process.errors().contains("127.0.0.1:1: no status: ") && process.errors().contains("--admin"));
 }
 
 /// A first message that is none, and a worker of another protocol.

@@ -16,7 +16,8 @@ use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 use lockstep_proto::wire;
 use tokio::sync::mpsc;
 use tonic::Streaming;
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info, warn};
 
 use crate::engine::{self, Order};
 use crate::session::{Input, Output, Session};
@@ -67,6 +68,11 @@ pub enum Ended {
 /// Works until the run ends or no coordinator is there for too long. When `stop` resolves it leaves: its
 /// shards go to others when the next step begins.
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
+    let span = tracing::info_span!("worker", worker = options.name, run = Empty, step = Empty);
+    work(options, stop).instrument(span).await
+}
+
+async fn work(options: &Options, stop: impl Future<Output = ()>) -> Ended {
     tokio::pin!(stop);
     let _turns = Turns::start(options.observer.clone());
     let mut waiting = Waiting::new(options);
@@ -161,6 +167,8 @@ async fn attempt(
         view.run.clone_from(&joined.task.run.name);
         view.sessions += 1;
     });
+    let span = Span::current();
+    span.record("run", &joined.task.run.name);
     let threads = Threads::new(options.threads).map_err(Lost::system)?;
     let (orders, mut computed) =
         engine::start(joined.task.clone(), threads, observer.clone()).map_err(Lost::system)?;
@@ -202,7 +210,10 @@ async fn attempt(
         session.handle(input)?;
         while let Some(output) = session.poll_output() {
             let sent = match output {
-                Output::Compute(job) => orders.send(Order::Compute(job)).is_ok(),
+                Output::Compute(job) => {
+                    span.record("step", job.step);
+                    orders.send(Order::Compute(job)).is_ok()
+                }
                 Output::Evaluate { weights, pieces, .. } => {
                     orders.send(Order::Evaluate { weights, pieces }).is_ok()
                 }

@@ -1,6 +1,7 @@
 //! What a process tells those who operate it, over HTTP: whether it lives and is ready, its metrics and
 //! its status. It is only looked at; nothing can be changed, and nothing secret is told.
 
+mod client;
 mod coordinator;
 mod exposition;
 mod process;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::print;
 
+pub use client::{address, status};
 pub use coordinator::Coordinating;
 pub use worker::Working;
 

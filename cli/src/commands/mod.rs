@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod init;
 pub mod inspect;
 pub mod predict;
+pub mod status;
 pub mod train;
 pub mod up;
 pub mod verify;

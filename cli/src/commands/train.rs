@@ -40,7 +40,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let log = coordinate::open_log(&prepared)?;
     let (listener, address) = coordinate::bind("127.0.0.1:0")?;
-    let started = local::start(workers, arguments.threads, address, &prepared.folders(), &log);
+    let folders = prepared.folders();
+    let started = local::start(workers, arguments.threads, address, &folders, &log, prepared.format);
     let workers = started.map_err(|error| Failure::failed(format!("cannot start workers: {error}")))?;
     prepared.run(Listening { listener, door: Door::default(), workers: Some(workers) }, arguments.run.json)
 }

@@ -41,6 +41,8 @@ pub struct Arguments {
     wait: u64,
     #[command(flatten)]
     admin: admin::AdminArguments,
+    #[command(flatten)]
+    log: log::LogArguments,
     /// End when this process ends, however it ends
     #[arg(long, hide = true)]
     parent: Option<i32>,
@@ -53,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     // Any kernel to begin with; the run's is known once the coordinator has answered.
     environment::pin(&environment::current_or(lockstep_core::run::default_kernel()))?;
-    log::to_stderr();
+    log::to_stderr(arguments.log.format());
     let place = launcher::place(|name| std::env::var(name).ok()).map_err(Failure::usage)?;
     let coordinator = arguments.coordinator.as_deref().map(launcher::with_port).or(place.coordinator);
     let coordinator = coordinator.ok_or_else(|| Failure::usage(NOWHERE))?;

@@ -9,7 +9,7 @@ use lockstep_coordinator::progress::Record;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_coordinator::store::RunDirectory;
 use lockstep_core::digest::Digest;
-use tracing::{error, info, warn};
+use tracing::{Span, error, info, info_span, warn};
 
 use crate::service_manager::Watchdog;
 use crate::show::Show;
@@ -77,6 +77,9 @@ impl Effects for RunEffects {
 
     fn record(&mut self, record: Record) {
         self.show.record(&record);
+        if let Record::Step(step) = &record {
+            Span::current().record("step", step.step);
+        }
         let wanted = match &record {
             Record::Step(step) => {
                 step.step.is_multiple_of(self.record_every) || step.step == step.total_steps
@@ -89,7 +92,8 @@ impl Effects for RunEffects {
     }
 
     fn notice(&mut self, notice: Notice) {
-        info!("{notice}");
+        let (worker, step) = notice.about();
+        info_span!("notice", worker, step).in_scope(|| info!("{notice}"));
         self.show.notice(&notice);
     }
 
