@@ -13,6 +13,8 @@ done
 ok "base and overlays are rendered"
 python -c 'import yaml, jsonschema, kubernetes_validate' 2>/dev/null \
   || skipped "Python has no kubernetes-validate: make check-deploy"
+# Flags are those of the newest build.
+[[ ! $TARGET/debug/lockstep -nt $LOCKSTEP ]] || LOCKSTEP=$TARGET/debug/lockstep
 help=()
 if [[ -x $LOCKSTEP ]]; then
   "$LOCKSTEP" coordinator --help >"$WORK/coordinator.help"

@@ -53,7 +53,7 @@ boot() {
   "$LOCKSTEP" certs init "$WORK/certs" --name localhost >/dev/null 2>&1 || fail "certs init"
   cp -r "$WORK/certs/coordinator" "$system/etc/lockstep/coordinator"
   cp -r "$WORK/certs/workers/worker" "$system/etc/lockstep/worker"
-  echo LOCKSTEP_COORDINATOR=localhost:29500 >"$system/etc/lockstep/worker.env"
+  echo LOCKSTEP_COORDINATOR=127.0.0.1:29500 >"$system/etc/lockstep/worker.env"
   install "$(dirname "$0")/systemd-inside.sh" "$system/usr/local/bin/check"
   cat >"$system/etc/systemd/system/check.service" <<UNIT
 [Unit]
