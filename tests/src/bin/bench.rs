@@ -91,7 +91,7 @@ fn main() -> Result<()> {
         if arguments.case.as_deref() != Some("reducer") {
             tls_steps(&arguments, None, kernel, folder.path())?;
         }
-        return tls::per_gb(folder.path(), 10, arguments.rounds.into(), json);
+        return tls::per_gb(folder.path(), steps.unwrap_or(10) as u64, arguments.rounds.into(), json);
     }
     match arguments.case.as_deref() {
         Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
