@@ -94,8 +94,7 @@ impl Images {
             Ok(Err(Bad::Damaged(why))) => damaged(why),
             Ok(Err(Bad::Shape(found))) => Err(Wrong::Picture {
                 found: words(&found),
-                first: self.files.first().map(|first| first.name.clone()).unwrap_or_default(),
-                expected: words(&self.shape),
+                first: format!("{} has {}", self.locate(0).0, words(&self.shape)),
             }),
             Err(DataError { what, .. }) => Err(what),
         })
