@@ -13,8 +13,8 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test test-objects verify fix soak chaos fuzz \
-  bench bench-build bench-shards bench-audit bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
+.PHONY: help setup build demo examples test test-objects verify check-deploy fix deny soak chaos fuzz \
+  bench bench-build bench-shards bench-audit bench-scale bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,20 @@ verify: setup ## what a change must pass: format, lints, documentation, tests; n
 	cargo check --locked -p lockstep-core --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	cargo test --locked --workspace
+	deploy/check.sh --static
+
+check-deploy: build ## run every way to deploy: images, manifests, units, ssh, Slurm; as root, on Debian
+	deploy/check.sh $(ARGS)
+
+ADVISORIES := https://github.com/rustsec/advisory-db
+
+deny: ## check the licences and sources of all dependencies, and, where they can be reached, advisories
+	@command -v cargo-deny >/dev/null \
+	  || { echo "make deny needs cargo-deny: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --locked check licenses bans sources
+	@if GIT_TERMINAL_PROMPT=0 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; \
+	  then cargo deny --locked check advisories; \
+	  else echo "NOT CHECKED: advisories, since $(ADVISORIES) cannot be reached"; fi
 
 fix: setup ## format, and apply the lints that can mend themselves
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
@@ -63,6 +77,14 @@ bench-shards: bench-build ## 8 shards on 2 workers beside 2 shards
 
 bench-audit: bench-build ## a tenth of the nodes computed twice, on 2 and 4 workers
 	$(BENCH) --case audit $(ARGS)
+
+bench-scale: bench-build ## joining, a step and the coordinator's memory on 1 to 64 workers
+	$(BENCH) --case scale $(ARGS)
+
+bench-tls: bench-build ## steps and bytes with and without TLS, in turns; as root also across 1 Gbit/s
+	$(BENCH) --tls $(ARGS)
+	@if [ "$$(id -u)" -eq 0 ]; then scripts/bench_network.sh $(BENCH) --tls $(ARGS); \
+	  else echo "NOT TIMED: across 1 Gbit/s, which needs root"; fi
 
 bench-data: bench-build ## rows in blocks beside rows held, and the memory that files of 20 GiB take
 	$(BENCH) --case data $(ARGS)

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::datasets::Datasets;
+use lockstep_coordinator::door::Door;
 use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
+use lockstep_coordinator::view::{self, Publisher, View, Window};
 use lockstep_coordinator::watch::{Best, Watch};
 use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
@@ -19,16 +21,18 @@ use lockstep_core::run::{
     spec::{Data, Run},
 };
 use lockstep_data::{Goal, Prepared, Skipped};
+use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use tracing::Instrument;
 
 use crate::environment;
 use crate::failure::Failure;
-use crate::local::LocalWorkers;
-use crate::log;
+use crate::log::{self, Format, LogArguments};
 use crate::print;
 use crate::reading::Reading;
 use crate::show::{Show, words};
 use crate::signals;
+use crate::workers::Workers;
 use effects::RunEffects;
 
 /// Arguments of both commands.
@@ -52,6 +56,8 @@ pub struct RunArguments {
     /// Stop after so long with a checkpoint and exit code 75, such as 90s or "1h 30m"; --resume goes on
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     time_limit: Option<Duration>,
+    #[command(flatten)]
+    pub log: LogArguments,
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
@@ -67,16 +73,40 @@ pub struct Ready {
     began: Instant,
     record_every: u64,
     time_limit: Option<Duration>,
+    publisher: Publisher,
+    /// Of log lines.
+    pub format: Format,
 }
 
-/// Reads and checks everything before any worker starts.
+/// Through which a run can be looked at, before it is known.
+pub fn window() -> (Publisher, Window) {
+    view::channel(View {
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        numerics: lockstep_core::numerics::name(),
+        ..View::default()
+    })
+}
+
+/// Reads and checks everything before any worker starts. Once this process has the run's kernel, and before
+/// it reads data, it calls `listen`.
 ///
 /// # Errors
 /// Bad run file or data (78), a directory that holds a run (2), or the system refuses (1).
-pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
-    let began = Instant::now();
+pub fn prepare(
+    arguments: &RunArguments,
+    mut publisher: Publisher,
+    listen: impl FnOnce() -> Result<(), Failure>,
+) -> Result<Ready, Failure> {
+    let (began, format) = (Instant::now(), arguments.log.format());
     let run = read_run(&arguments.run, &arguments.sets)?;
     environment::pin(&run.cluster.kernel)?;
+    publisher.describe(|view| {
+        view.run.clone_from(&run.name);
+        view.numerics = lockstep_core::numerics::name();
+        view.epochs = run.train.epochs;
+    });
+    listen()?;
     let path = arguments.run_dir.clone().unwrap_or_else(|| Path::new("runs").join(&run.name));
     store::check(&path, arguments.resume, &run)?;
     let base = arguments.run.parent().unwrap_or(Path::new(""));
@@ -106,7 +136,8 @@ pub fn prepare(arguments: &RunArguments) -> Result<Ready, Failure> {
     };
     opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
-    Ok(Ready { run, rows, model, opened, began, record_every, time_limit })
+    publisher.describe(|view| view.total_steps = assemble::total_steps(&run, &rows));
+    Ok(Ready { run, rows, model, opened, began, record_every, time_limit, publisher, format })
 }
 
 /// Says that rows are read when they are needed, and what that takes.
@@ -167,7 +198,8 @@ pub fn read_run(path: &Path, sets: &[String]) -> Result<Run, Failure> {
 /// Where workers connect, and those that this process starts itself.
 pub struct Listening {
     pub listener: std::net::TcpListener,
-    pub workers: Option<LocalWorkers>,
+    pub door: Door,
+    pub workers: Option<Workers>,
 }
 
 impl Ready {
@@ -191,7 +223,7 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began, record_every, time_limit } = self;
+        let Self { run, rows, model, opened, began, record_every, time_limit, publisher, format: _ } = self;
         let rows_skipped = rows.catalog.skipped;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
@@ -226,13 +258,19 @@ impl Ready {
         let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed, record_every);
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
         let until = time_limit.map(|limit| began + limit);
-        let ended = serve(listening, until, |listener, coordinator| {
-            coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat)
+        let refused = listening.door.refused();
+        let ended = serve(listening, until, |listener, mut coordinator| {
+            coordinator.show(publisher);
+            let span = tracing::info_span!("run", run = run.name, step = done);
+            coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat).instrument(span)
         })?;
         show.clear();
         let Ended { outcome, text, cluster, bytes } = ended;
         for (reason, count) in cluster.refused() {
             tracing::warn!("{count} gradient chunks were refused: {reason}");
+        }
+        for (reason, count) in refused.counts() {
+            tracing::warn!("{count} connections were refused: {reason}");
         }
         match outcome {
             Outcome::Finished => {}
@@ -303,12 +341,14 @@ where
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
-    let Listening { listener, mut workers } = listening;
+    let Listening { listener, door, mut workers } = listening;
+    let kind = workers.as_ref().map_or("", Workers::kind);
+    let mut gone = None;
     let ended = runtime.block_on(async {
         let system = |error| Failure::failed(format!("cannot serve: {error}"));
         listener.set_nonblocking(true).map_err(system)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
-        let coordinator = Coordinator::default();
+        let coordinator = Coordinator::default().behind(door);
         let stopper = coordinator.stopper();
         let stop = signals::first()?;
         let signalled = stopper.clone();
@@ -324,29 +364,37 @@ where
             });
         }
         tokio::select! {
-            ended = run(listener, coordinator) => ended.map_err(system),
-            why = watch(workers.as_mut(), &stopper) => Err(Failure::failed(format!(
-                "all local workers have ended ({why}); see lockstep.log in the run directory, and go on with --resume"
-            ))),
+            ended = run(listener, coordinator) => ended.map(Some).map_err(system),
+            () = watch(workers.as_mut(), &stopper, &mut gone) => Ok(None),
         }
     });
+    let ended = match (ended?, gone) {
+        (Some(ended), None) => Ok(ended),
+        (Some(ended), _) if ended.outcome != Outcome::Stopped => Ok(ended),
+        (_, why) => Err(Failure::failed(format!(
+            "all {kind} workers have ended ({}); see lockstep.log in the run directory, and go on with --resume",
+            why.unwrap_or_default()
+        ))),
+    };
     if let (Some(workers), true) = (workers, ended.is_ok()) {
         workers.finish();
     }
     ended
 }
 
-/// Resolves when all local workers have ended although the run has not.
-async fn watch(workers: Option<&mut LocalWorkers>, stopper: &Stopper) -> String {
+/// Stops the run when all workers that were started have ended although it has not, and says why; resolves
+/// if nothing comes of that.
+async fn watch(workers: Option<&mut Workers>, stopper: &Stopper, gone: &mut Option<String>) {
     let Some(workers) = workers else { return std::future::pending().await };
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
         if let Some(why) = workers.all_ended() {
             // The run may be ending by itself: its workers end a moment before it.
             tokio::time::sleep(Duration::from_secs(3)).await;
+            *gone = Some(why);
             stopper.stop().await;
             tokio::time::sleep(Duration::from_secs(3)).await;
-            return why;
+            return;
         }
     }
 }
@@ -364,6 +412,6 @@ pub fn open_log(prepared: &Ready) -> Result<std::fs::File, Failure> {
     let path = prepared.directory().log();
     let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
     let file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-    log::to_file(file.try_clone().map_err(failed)?);
+    log::to_file(file.try_clone().map_err(failed)?, prepared.format);
     Ok(file)
 }

@@ -3,17 +3,23 @@
 #![allow(unreachable_pub, reason = "nothing is reachable in a command")]
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod admin;
 mod commands;
 mod coordinate;
 mod environment;
 mod failure;
+mod launcher;
 mod local;
 mod log;
 mod print;
 mod reading;
+mod remote;
 mod rows;
+mod security;
+mod service_manager;
 mod show;
 mod signals;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -39,8 +45,14 @@ enum Command {
     Train(commands::train::Arguments),
     /// Coordinate a run; workers join from anywhere
     Coordinator(commands::coordinator::Arguments),
+    /// Coordinate a run, with workers on other hosts that are started by ssh
+    Up(commands::up::Arguments),
     /// Work for a coordinator
     Worker(commands::worker::Arguments),
+    /// Print what a running coordinator or worker is doing
+    Status(commands::status::Arguments),
+    /// Make and revoke certificates, for clusters across machines
+    Certs(commands::certs::Arguments),
     /// Print a model's metrics on data
     Evaluate(commands::evaluate::Arguments),
     /// Write a model's predictions for rows as CSV
@@ -54,10 +66,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The first in the process, so it is taken.
+    let _ = lockstep_proto::tls::provider().install_default();
     let done: Result<(), Failure> = match Arguments::parse().command {
         Command::Train(arguments) => commands::train::run(arguments),
         Command::Coordinator(arguments) => commands::coordinator::run(arguments),
+        Command::Up(arguments) => commands::up::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
+        Command::Certs(arguments) => commands::certs::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Init(arguments) => commands::init::run(&arguments),

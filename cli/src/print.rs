@@ -2,9 +2,12 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use lockstep_core::layout::Layout;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 
@@ -27,7 +30,28 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Says something on stderr. There is nobody to tell if that cannot be written.
 pub fn note(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    if STRUCTURED.load(Ordering::Relaxed) {
+        let message = Value::String(text.to_string());
+        let _ = writeln!(io::stderr(), "{}", line("INFO", Map::from_iter([("message".to_owned(), message)])));
+    } else {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+/// Whether stderr is for programs.
+static STRUCTURED: AtomicBool = AtomicBool::new(false);
+
+/// From now on each line on stderr is a JSON object.
+pub fn structured() {
+    STRUCTURED.store(true, Ordering::Relaxed);
+}
+
+/// A log line for programs: when, how grave, and these fields.
+pub fn line(level: &str, mut fields: Map<String, Value>) -> Value {
+    let time = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+    fields.insert("time".to_owned(), time.into());
+    fields.insert("level".to_owned(), level.into());
+    Value::Object(fields)
 }
 
 /// What became of writing to stdout.

@@ -1,9 +1,12 @@
 //! What the service asks of the one task that owns the cluster.
 
+use std::time::Duration;
+
 use lockstep_proto::Session;
 use lockstep_proto::message::{FromWorker, Hello, ToWorker, Up};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::notice::Notice;
 use crate::outbox;
 
 /// A request to the driver.
@@ -24,7 +27,9 @@ pub(crate) enum Call {
     /// A stream of the session broke.
     Gone(Session, String),
     /// A checkpoint is on disk, or failed to be.
-    Saved { step: u64, result: Result<(), String> },
+    Saved { step: u64, result: Result<(), String>, took: Duration },
+    /// For the log.
+    Notice(Notice),
     /// Rows that the run needs cannot be had.
     Failed(String),
     /// A signal.

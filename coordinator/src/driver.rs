@@ -3,20 +3,24 @@
 //! It runs on a thread of its own, because sums and updates are computed in it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lockstep_proto::Session;
 use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::calls::Call;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Input, Output};
+use crate::door;
 use crate::machine::{Fingerprint, Save};
 use crate::notice::Notice;
 use crate::outbox;
 use crate::progress::Record;
 use crate::reducer::Snapshot;
+use crate::refusals::Refusals;
+use crate::view::{Publisher, Tally};
 
 /// What happens outside of the cluster's own words.
 pub trait Effects: Send {
@@ -28,6 +32,8 @@ pub trait Effects: Send {
     fn record(&mut self, record: Record);
     /// For the log.
     fn notice(&mut self, notice: Notice);
+    /// The loop has turned, at least once each half heartbeat unless something holds it up: for a watchdog.
+    fn turned(&mut self) {}
 }
 
 /// Payload bytes of gradients that came and of weights that went.
@@ -55,6 +61,10 @@ pub struct Ended {
 /// How long an ended run waits for workers that it has lost a moment ago.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// The loop turns so often, whatever the heartbeat is: whoever looks on takes a driver for hung that
+/// does not.
+const TURN: Duration = Duration::from_secs(2);
+
 #[derive(Default)]
 struct Outboxes {
     control: BTreeMap<Session, mpsc::UnboundedSender<ToWorker>>,
@@ -71,6 +81,29 @@ pub(crate) struct Driver<E> {
     clock: Clock,
     heartbeat: Duration,
     bytes: Bytes,
+    tally: Tally,
+    showing: Showing,
+}
+
+/// How others may look on.
+#[derive(Debug, Default)]
+pub(crate) struct Showing {
+    pub(crate) publisher: Option<Publisher>,
+    /// Messages.
+    pub(crate) refusals: Refusals,
+    /// Connections.
+    pub(crate) kept_out: door::Refusals,
+}
+
+impl Showing {
+    /// Connections and messages that never reached the cluster, by reason.
+    fn refused(&self) -> BTreeMap<&'static str, u64> {
+        let mut all = self.refusals.all();
+        for (refusal, count) in self.kept_out.counts() {
+            *all.entry(refusal.name()).or_insert(0) += count;
+        }
+        all
+    }
 }
 
 impl<E: Effects> Driver<E> {
@@ -80,10 +113,11 @@ impl<E: Effects> Driver<E> {
         calls: mpsc::Receiver<Call>,
         own: mpsc::Sender<Call>,
         heartbeat: Duration,
+        showing: Showing,
     ) -> Self {
         let clock = Clock::new(heartbeat);
-        let (outboxes, bytes) = (Outboxes::default(), Bytes::default());
-        Self { cluster, effects, calls, own, outboxes, clock, heartbeat, bytes }
+        let (outboxes, bytes, tally) = (Outboxes::default(), Bytes::default(), Tally::default());
+        Self { cluster, effects, calls, own, outboxes, clock, heartbeat, bytes, tally, showing }
     }
 
     /// Until the run ends.
@@ -91,15 +125,19 @@ impl<E: Effects> Driver<E> {
         let now = self.clock.now();
         self.cluster.handle(now, Input::Start);
         loop {
+            self.effects.turned();
             if let Some((outcome, text)) = self.perform() {
+                self.tally.ended(outcome, &text);
+                self.show(true);
                 self.see_off().await;
                 let Self { cluster, bytes, .. } = self;
                 return Ended { outcome, text, cluster, bytes };
             }
+            self.show(false);
             let now = self.clock.now();
             let due = self.cluster.poll_timeout().map_or(self.heartbeat, |due| due.saturating_sub(now));
             // The loop turns at least once a heartbeat, else the clock would lose time.
-            match tokio::time::timeout(due.min(self.heartbeat / 2), self.calls.recv()).await {
+            match tokio::time::timeout(due.min(self.heartbeat / 2).min(TURN), self.calls.recv()).await {
                 Ok(Some(call)) => self.take(call),
                 Ok(None) => self.take(Call::Stop),
                 Err(_) => {
@@ -129,6 +167,18 @@ impl<E: Effects> Driver<E> {
                 self.take(call);
                 self.perform();
             }
+        }
+    }
+
+    /// Publishes what can be seen, if it is time for it.
+    fn show(&mut self, at_once: bool) {
+        let now = self.clock.now();
+        self.tally.turn(now, self.cluster.machine().doing());
+        let refused = self.showing.refused();
+        let Some(publisher) = &mut self.showing.publisher else { return };
+        if at_once || publisher.is_due(now) {
+            let view = self.tally.view(publisher.frame(), now, &self.cluster, self.bytes, refused);
+            publisher.publish(now, view);
         }
     }
 
@@ -162,12 +212,18 @@ impl<E: Effects> Driver<E> {
             Call::Up(session, message) => {
                 if let Up::Gradient(gradient) = &message {
                     self.bytes.up += gradient.payload.len() as u64;
+                    self.tally.gradient();
                 }
                 Input::Tensors(session, message)
             }
+            Call::Notice(notice) => return self.effects.notice(notice),
             Call::Moved(session) => Input::Moved(session),
             Call::Gone(session, why) => Input::Gone(session, why),
-            Call::Saved { step, result } => Input::Saved { step, result },
+            Call::Saved { step, result, took } => {
+                let now = self.clock.now();
+                self.tally.saved(now, result.is_ok(), took);
+                Input::Saved { step, result }
+            }
             Call::Failed(why) => Input::Failed(why),
             Call::Stop => Input::Stop,
         };
@@ -178,6 +234,7 @@ impl<E: Effects> Driver<E> {
     /// Performs what is to be done; how the run ended, if it did.
     fn perform(&mut self) -> Option<(Outcome, String)> {
         while let Some(output) = self.cluster.poll_output() {
+            self.tally.output(&output);
             match output {
                 Output::Control(session, message) => {
                     if let Some(outbox) = self.outboxes.control.get(&session) {
@@ -200,11 +257,13 @@ impl<E: Effects> Driver<E> {
                 Output::Save(save, snapshot) => {
                     let step = save.progress.step;
                     let write = self.effects.save(*save, snapshot);
-                    let own = self.own.clone();
+                    let (own, span) = (self.own.clone(), Span::current());
                     tokio::task::spawn_blocking(move || {
-                        let result = write();
+                        let began = Instant::now();
+                        let result = span.in_scope(write);
+                        let took = began.elapsed();
                         // Without a driver nobody waits for it.
-                        let _ = own.blocking_send(Call::Saved { step, result });
+                        let _ = own.blocking_send(Call::Saved { step, result, took });
                     });
                 }
                 Output::Remember(fingerprint) => self.effects.remember(fingerprint),

@@ -43,6 +43,34 @@ pub enum Refusal {
     Ended,
 }
 
+impl Refusal {
+    /// Every one.
+    pub const ALL: [Self; 8] = [
+        Self::OtherStep,
+        Self::NoSuchChunk,
+        Self::NotAssigned,
+        Self::NotGranted,
+        Self::NotWanted,
+        Self::WrongLength,
+        Self::NotFinite,
+        Self::Ended,
+    ];
+
+    /// A label of metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OtherStep => "other_step",
+            Self::NoSuchChunk => "no_such_chunk",
+            Self::NotAssigned => "not_assigned",
+            Self::NotGranted => "not_granted",
+            Self::NotWanted => "here_already",
+            Self::WrongLength => "wrong_length",
+            Self::NotFinite => "not_finite",
+            Self::Ended => "ended_session",
+        }
+    }
+}
+
 /// Where an accepted chunk goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted<'a> {

@@ -38,6 +38,17 @@ pub enum Notice {
         /// Why.
         text: String,
     },
+    /// A connection was not let in.
+    NotLetIn {
+        /// The address it came from.
+        from: String,
+        /// Why.
+        why: String,
+        /// So many for this reason since the last such line.
+        times: u64,
+    },
+    /// Something happened at the door that people should know.
+    Door(String),
     /// A worker computes other bits and was taken all the same.
     Relaxed {
         /// Its name.
@@ -109,6 +120,27 @@ pub enum Notice {
         /// The step at hand.
         step: u64,
     },
+}
+
+impl Notice {
+    /// The worker that it is about, and the step that it was in.
+    pub fn about(&self) -> (Option<&str>, Option<u64>) {
+        match self {
+            Self::Joined { worker, step, .. }
+            | Self::Lost { worker, step, .. }
+            | Self::Left { worker, step }
+            | Self::Late { worker, step }
+            | Self::Doubtful { worker, step, .. } => (Some(worker), Some(*step)),
+            Self::Wrong(Wrong { worker, step, .. }) => (Some(worker), Some(*step)),
+            Self::Refused { worker, .. } | Self::Relaxed { worker, .. } => (Some(worker), None),
+            Self::Waiting { step, .. }
+            | Self::Differs { step, .. }
+            | Self::Skipped { step, .. }
+            | Self::NotSaved { step, .. }
+            | Self::Stopping { step } => (None, Some(*step)),
+            Self::NotLetIn { .. } | Self::Door(_) | Self::NoAudit => (None, None),
+        }
+    }
 }
 
 /// What the run waits for.
@@ -184,6 +216,13 @@ impl fmt::Display for Notice {
                 write!(f, "worker {worker} is gone ({why}) in step {step}; {open}")
             }
             Self::Refused { worker, text } => write!(f, "worker {worker} was refused: {text}"),
+            Self::NotLetIn { from, why, times: 1 } => {
+                write!(f, "a connection from {from} was refused: {why}")
+            }
+            Self::NotLetIn { from, why, times } => {
+                write!(f, "{times} connections were refused, the last from {from}: {why}")
+            }
+            Self::Door(text) => f.write_str(text),
             Self::Relaxed { worker, text } => {
                 write!(f, "worker {worker} takes part although it computes other bits: {text}")
             }

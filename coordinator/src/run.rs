@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 use crate::calls::Call;
 use crate::cluster::Cluster;
 use crate::datasets::Datasets;
-use crate::driver::{Driver, Effects, Ended};
+use crate::door::Door;
+use crate::driver::{Driver, Effects, Ended, Showing};
+use crate::refusals::Refusals;
 use crate::service;
+use crate::view::Publisher;
 
 /// Messages that wait for the driver. Gradients among them are bounded by grants besides.
 const QUEUE: usize = 64;
@@ -24,6 +28,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 pub struct Coordinator {
     calls: mpsc::Receiver<Call>,
     own: mpsc::Sender<Call>,
+    door: Door,
+    showing: Showing,
 }
 
 /// Asks a running coordinator to write a checkpoint and end.
@@ -40,14 +46,31 @@ impl Stopper {
 impl Default for Coordinator {
     fn default() -> Self {
         let (own, calls) = mpsc::channel(QUEUE);
-        Self { calls, own }
+        Self { calls, own, door: Door::default(), showing: Showing::default() }
     }
 }
 
 impl Coordinator {
+    /// Lets in whom the door lets in; without, everybody.
+    #[must_use]
+    pub fn behind(self, door: Door) -> Self {
+        let showing = Showing { kept_out: door.refused(), ..self.showing };
+        Self { door, showing, ..self }
+    }
+
     /// Stops it from elsewhere.
     pub fn stopper(&self) -> Stopper {
         Stopper(self.own.clone())
+    }
+
+    /// Lets others look on.
+    pub fn show(&mut self, publisher: Publisher) {
+        self.showing.publisher = Some(publisher);
+    }
+
+    /// Where everyone who serves this run counts what is refused.
+    pub fn refusals(&self) -> Refusals {
+        self.showing.refusals.clone()
     }
 
     /// Serves workers on `listener` until the run ends.
@@ -62,13 +85,17 @@ impl Coordinator {
         rows: Arc<Datasets>,
         heartbeat: Duration,
     ) -> io::Result<Ended> {
-        let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat);
+        let connections = self.door.open(listener, self.own.clone(), heartbeat);
+        let refusals = self.refusals();
+        let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat, self.showing);
         let (done, shutdown) = oneshot::channel::<()>();
-        let server = tokio::spawn(service::serve(listener, self.own, rows, async {
+        let server = tokio::spawn(service::serve(connections, self.own, rows, refusals, async {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();
-        let driven = tokio::task::spawn_blocking(move || runtime.block_on(driver.run())).await;
+        let span = Span::current();
+        let driven =
+            tokio::task::spawn_blocking(move || runtime.block_on(driver.run().instrument(span))).await;
         drop(done);
         // Workers that are still reading get their last messages; the silent ones are not waited for.
         let served = tokio::time::timeout(FLUSH, server).await;

@@ -12,29 +12,30 @@ use lockstep_proto::message::{Dataset, FromWorker, RowsRequest, Up};
 use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
 use lockstep_proto::{Malformed, Session, tensors, wire};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as TowerService, http};
 use tonic::server::NamedService;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::calls::Call;
 use crate::datasets::Datasets;
+use crate::door::{Connection, Peer};
 use crate::outbox;
+use crate::refusals::Refusals;
 use crate::serving::Serving;
 
 /// Serves workers until `shutdown` resolves.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = std::io::Result<Connection>> + Send + 'static,
     calls: mpsc::Sender<Call>,
     rows: Arc<Datasets>,
+    refusals: Refusals,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = Arc::new(Service { calls, rows });
+    let service = Arc::new(Service { calls, rows, refusals });
     let generated = ClusterServer::from_arc(service.clone())
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
@@ -46,7 +47,7 @@ pub(crate) async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .add_service(Front { service, generated })
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
+        .serve_with_incoming_shutdown(connections, shutdown)
         .await
 }
 
@@ -77,7 +78,7 @@ impl TowerService<http::Request<Body>> for Front {
         let service = self.service.clone();
         Box::pin(async move {
             let answer = service.exchange(tensors::Incoming::new(request.into_body())).await;
-            Ok(answer.unwrap_or_else(Status::into_http))
+            Ok(answer.unwrap_or_else(|status| service.refused(status).into_http()))
         })
     }
 }
@@ -85,6 +86,7 @@ impl TowerService<http::Request<Body>> for Front {
 struct Service {
     calls: mpsc::Sender<Call>,
     rows: Arc<Datasets>,
+    refusals: Refusals,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -99,17 +101,7 @@ impl Cluster for Service {
         &self,
         request: Request<Streaming<wire::FromWorker>>,
     ) -> Result<Response<Self::ControlStream>, Status> {
-        let mut incoming = request.into_inner();
-        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("no first message"))?;
-        let FromWorker::Hello(hello) = first.try_into().map_err(malformed)? else {
-            return Err(Status::invalid_argument("the first control message must be Hello"));
-        };
-        let (outbox, outgoing) = mpsc::unbounded_channel();
-        let (answer, session) = oneshot::channel();
-        self.call(Call::Hello { hello, outbox, session: answer }).await?;
-        let session = session.await.map_err(|_| ended())?;
-        tokio::spawn(forward(incoming, self.calls.clone(), session, Call::FromWorker));
-        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into())))))
+        self.converse(request.into_inner()).await.map_err(|status| self.refused(status))
     }
 
     async fn tensors(
@@ -120,8 +112,34 @@ impl Cluster for Service {
     }
 
     async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
+        self.serve_rows(request).await.map_err(|status| self.refused(status))
+    }
+}
+
+impl Service {
+    async fn converse(
+        &self,
+        mut incoming: Streaming<wire::FromWorker>,
+    ) -> Result<Response<Outgoing<wire::ToWorker>>, Status> {
+        let first = incoming.message().await?.ok_or_else(|| Status::invalid_argument("no first message"))?;
+        let FromWorker::Hello(hello) = first.try_into().map_err(malformed)? else {
+            return Err(Status::invalid_argument("the first control message must be Hello"));
+        };
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (answer, session) = oneshot::channel();
+        self.call(Call::Hello { hello, outbox, session: answer }).await?;
+        let session = session.await.map_err(|_| ended())?;
+        let refusals = self.refusals.clone();
+        tokio::spawn(forward(incoming, self.calls.clone(), refusals, session, Call::FromWorker));
+        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into())))))
+    }
+
+    async fn serve_rows(
+        &self,
+        request: Request<wire::RowsRequest>,
+    ) -> Result<Response<Outgoing<wire::RowsPart>>, Status> {
         // Between processes of one machine packing costs more than it saves.
-        let pack = request.remote_addr().is_some_and(|address| !address.ip().is_loopback());
+        let pack = request.extensions().get::<Peer>().is_some_and(|peer| !peer.address.ip().is_loopback());
         let RowsRequest { session, dataset, first, count } =
             request.into_inner().try_into().map_err(malformed)?;
         let (answer, known) = oneshot::channel();
@@ -144,9 +162,7 @@ impl Cluster for Service {
         });
         Ok(Response::new(Box::pin(parts)))
     }
-}
 
-impl Service {
     async fn exchange(
         &self,
         mut incoming: tensors::Incoming<wire::TensorsUp>,
@@ -161,12 +177,20 @@ impl Service {
         if !known.await.map_err(|_| ended())? {
             return Err(unknown(session));
         }
-        tokio::spawn(forward(incoming, self.calls.clone(), session, Call::Up));
+        tokio::spawn(forward(incoming, self.calls.clone(), self.refusals.clone(), session, Call::Up));
         Ok(tensors::answer(outgoing.map(wire::TensorsDown::from)))
     }
 
     async fn call(&self, call: Call) -> Result<(), Status> {
         self.calls.send(call).await.map_err(|_| ended())
+    }
+
+    /// Counts it, if it is the caller's fault.
+    fn refused(&self, status: Status) -> Status {
+        if let Some(reason) = fault(&status) {
+            self.refusals.count(reason);
+        }
+        status
     }
 }
 
@@ -174,6 +198,7 @@ impl Service {
 async fn forward<W, M: TryFrom<W, Error = Malformed>>(
     mut incoming: impl Stream<Item = Result<W, Status>> + Unpin,
     calls: mpsc::Sender<Call>,
+    refusals: Refusals,
     session: Session,
     call: fn(Session, M) -> Call,
 ) {
@@ -185,14 +210,33 @@ async fn forward<W, M: TryFrom<W, Error = Malformed>>(
                         return;
                     }
                 }
-                Err(malformed) => break malformed.to_string(),
+                Err(malformed) => {
+                    refusals.count("malformed");
+                    break malformed.to_string();
+                }
             },
             None => break "it closed its connection".to_owned(),
-            Some(Err(status)) => break broken(&status),
+            Some(Err(status)) => {
+                if let Some(reason) = fault(&status) {
+                    refusals.count(reason);
+                }
+                break broken(&status);
+            }
         }
     };
     // Without a driver there is no session to end.
     let _ = calls.send(Call::Gone(session, why)).await;
+}
+
+/// What a caller did wrong, as a label of metrics; `None` where nobody did, or a connection broke.
+fn fault(status: &Status) -> Option<&'static str> {
+    match status.code() {
+        Code::InvalidArgument | Code::Internal => Some("malformed"),
+        Code::OutOfRange => Some("too_large"),
+        Code::PermissionDenied => Some("unknown_session"),
+        Code::Unauthenticated => Some("unauthenticated"),
+        _ => None,
+    }
 }
 
 fn broken(status: &Status) -> String {

@@ -10,6 +10,7 @@ pub mod message;
 mod payloads;
 pub mod settings;
 pub mod tensors;
+pub mod tls;
 /// Generated from `proto/lockstep/v1/cluster.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 pub mod wire {

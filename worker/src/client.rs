@@ -2,28 +2,36 @@
 //! the compute thread. It decides nothing about the run.
 
 mod connect;
+mod dial;
 mod join;
 mod served;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use lockstep_core::threads::Threads;
 use lockstep_data::Roots;
-use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker};
+use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 use lockstep_proto::wire;
 use tokio::sync::mpsc;
 use tonic::Streaming;
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info, warn};
 
 use crate::engine::{self, Order};
 use crate::session::{Input, Output, Session};
+use crate::view::{Observer, State};
 use connect::{Lost, Streams};
+pub use dial::{Trouble, Trust};
 
 /// How a worker is started.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `host:port` of the coordinator.
     pub coordinator: String,
+    /// By what both know each other.
+    pub trust: Trust,
     /// The worker's name: a new session under a name ends the old one.
     pub name: String,
     /// The host, for people.
@@ -36,6 +44,8 @@ pub struct Options {
     pub roots: Roots,
     /// Stay under the BLAS kernel that is loaded, even if the run has another. For tests.
     pub keep_kernel: bool,
+    /// Where it writes down what can be seen of it.
+    pub observer: Arc<Observer>,
 }
 
 /// How a worker's work ended.
@@ -47,6 +57,8 @@ pub enum Ended {
     OtherKernel(String),
     /// The coordinator does not want this worker.
     Refused(String),
+    /// What the command line asks for cannot be, and why.
+    Usage(String),
     /// No coordinator in time.
     NoCoordinator,
     /// Asked to stop: it has handed over what it had.
@@ -56,9 +68,16 @@ pub enum Ended {
 /// Works until the run ends or no coordinator is there for too long. When `stop` resolves it leaves: its
 /// shards go to others when the next step begins.
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
+    let span = tracing::info_span!("worker", worker = options.name, run = Empty, step = Empty);
+    work(options, stop).instrument(span).await
+}
+
+async fn work(options: &Options, stop: impl Future<Output = ()>) -> Ended {
     tokio::pin!(stop);
+    let _turns = Turns::start(options.observer.clone());
     let mut waiting = Waiting::new(options);
     loop {
+        options.observer.becomes(State::Connecting);
         let mut asked = false;
         let attempt = attempt(options, &mut waiting, async {
             stop.as_mut().await;
@@ -68,6 +87,8 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
             Ok(ended) => return ended,
             // What was asked of it is computed by others.
             Err(_) if asked => return Ended::Stopped,
+            Err(Lost::Door(Trouble::Refused(why))) => return Ended::Refused(why),
+            Err(Lost::Door(Trouble::Usage(why))) => return Ended::Usage(why),
             Err(lost) => lost,
         };
         let Some(pause) = waiting.pause(&lost) else { return Ended::NoCoordinator };
@@ -131,6 +152,7 @@ async fn attempt(
         connection = connect::control(options) => connection?,
         () = &mut stop => return Ok(Ended::Stopped),
     };
+    options.observer.becomes(State::Joining);
     let joined = tokio::select! {
         joined = join::join(options, &mut connection) => match joined? {
             Ok(joined) => joined,
@@ -140,8 +162,16 @@ async fn attempt(
     };
     let mut leaving = false;
     waiting.connected();
+    let observer = &options.observer;
+    observer.change(|view| {
+        view.run.clone_from(&joined.task.run.name);
+        view.sessions += 1;
+    });
+    let span = Span::current();
+    span.record("run", &joined.task.run.name);
     let threads = Threads::new(options.threads).map_err(Lost::system)?;
-    let (orders, mut computed) = engine::start(joined.task.clone(), threads).map_err(Lost::system)?;
+    let (orders, mut computed) =
+        engine::start(joined.task.clone(), threads, observer.clone()).map_err(Lost::system)?;
     let task = &joined.task;
     let mut session = Session::new(&task.model, task.chunks.clone(), task.run.cluster.wire, joined.window);
     // The heartbeat beats until it is dropped: a pattern that left it out would stop it here.
@@ -152,6 +182,7 @@ async fn attempt(
             message = control.message() => match directive(message?)? {
                 Directive::Input(input) => input,
                 Directive::Joined => {
+                    observer.becomes(State::Active);
                     info!("joined the run {} with {} threads", task.run.name, options.threads);
                     continue;
                 }
@@ -166,22 +197,34 @@ async fn attempt(
             () = &mut stop, if !leaving => {
                 info!("leaving the run {} before its next step", task.run.name);
                 leaving = true;
+                observer.becomes(State::Leaving);
                 if control_out.send(FromWorker::Leave.into()).is_err() {
                     return last_words(&mut control, Lost::Closed).await;
                 }
                 continue;
             }
         };
+        if let Input::Tensors(Down::Weights(weights)) = &input {
+            observer.down.fetch_add(weights.payload.len() as u64, Relaxed);
+        }
         session.handle(input)?;
         while let Some(output) = session.poll_output() {
             let sent = match output {
-                Output::Compute(job) => orders.send(Order::Compute(job)).is_ok(),
+                Output::Compute(job) => {
+                    span.record("step", job.step);
+                    orders.send(Order::Compute(job)).is_ok()
+                }
                 Output::Evaluate { weights, pieces, .. } => {
                     orders.send(Order::Evaluate { weights, pieces }).is_ok()
                 }
                 Output::Explain(explain, weights) => orders.send(Order::Explain(explain, weights)).is_ok(),
                 Output::Control(message) => control_out.send(message.into()).is_ok(),
-                Output::Tensors(message) => tensors_out.send(message.into()).is_ok(),
+                Output::Tensors(message) => {
+                    if let Up::Gradient(gradient) = &message {
+                        observer.up.fetch_add(gradient.payload.len() as u64, Relaxed);
+                    }
+                    tensors_out.send(message.into()).is_ok()
+                }
             };
             if !sent {
                 return last_words(&mut control, Lost::Closed).await;
@@ -228,6 +271,28 @@ async fn last_words(control: &mut Streaming<wire::ToWorker>, lost: Lost) -> Resu
 
 /// How long a reason may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Writes down regularly that the runtime's thread, on which all messages move, turns; until it is dropped.
+struct Turns(tokio::task::JoinHandle<()>);
+
+impl Turns {
+    fn start(observer: Arc<Observer>) -> Self {
+        Self(tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_secs(1));
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                observer.turn();
+            }
+        }))
+    }
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Sends a sign of life regularly until it is dropped.
 struct Heartbeat(tokio::task::JoinHandle<()>);

@@ -1,6 +1,7 @@
 //! The compute thread: jobs in, chunks out. Nothing asynchronous runs on it, and none of the
 //! arithmetic runs anywhere else.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -21,6 +22,7 @@ use crate::compute::{self, Emitted};
 use crate::prefetch::Prefetch;
 use crate::session::{Input, Job};
 use crate::task::{Task, Unfit, empty};
+use crate::view::Observer;
 
 /// One thing to compute.
 #[derive(Debug)]
@@ -34,7 +36,11 @@ pub(crate) enum Order {
 pub(crate) type Computed = async_mpsc::UnboundedReceiver<Result<Input, Unfit>>;
 
 /// Starts the thread; it ends when the sender is dropped.
-pub(crate) fn start(task: Task, threads: Threads) -> io::Result<(mpsc::Sender<Order>, Computed)> {
+pub(crate) fn start(
+    task: Task,
+    threads: Threads,
+    observer: Arc<Observer>,
+) -> io::Result<(mpsc::Sender<Order>, Computed)> {
     let (orders, incoming) = mpsc::channel();
     let (outgoing, inputs) = async_mpsc::unbounded_channel();
     let prefetch = Prefetch::start(task.clone())?;
@@ -42,7 +48,7 @@ pub(crate) fn start(task: Task, threads: Threads) -> io::Result<(mpsc::Sender<Or
     let workspace = Workspace::new(&task.model);
     let longest = task.chunks.iter().map(|range| range.len()).max().unwrap_or(0);
     let payloads = Payloads::new(4 * longest);
-    let mut computer = Computer { task, engine, workspace, payloads, prefetch, outgoing };
+    let mut computer = Computer { task, engine, workspace, payloads, prefetch, outgoing, observer };
     thread::Builder::new().name("compute".into()).spawn(move || {
         for order in incoming {
             let done = match order {
@@ -66,6 +72,7 @@ struct Computer {
     payloads: Payloads,
     prefetch: Prefetch,
     outgoing: async_mpsc::UnboundedSender<Result<Input, Unfit>>,
+    observer: Arc<Observer>,
 }
 
 impl Computer {
@@ -83,7 +90,12 @@ impl Computer {
             job.nodes.iter().copied().flat_map(Node::shards).filter(|shard| *shard < tree.shards()).collect();
         let began = Instant::now();
         let mut batches = self.prefetch.take(job.step, shards.clone())?;
-        let Self { engine, payloads, .. } = self;
+        let Self { engine, payloads, observer, .. } = self;
+        let gathering = began.elapsed();
+        observer.waited_for_rows.add(gathering);
+        observer.step.store(job.step, Relaxed);
+        observer.shards.store(shards.len() as u64, Relaxed);
+        observer.rows.fetch_add(batches.iter().map(|batch| batch.rows as u64).sum(), Relaxed);
         let (mut waits, mut waited) = (began, Duration::ZERO);
         let emit = |emitted| match emitted {
             Emitted::Waits => waits = Instant::now(),
@@ -93,6 +105,8 @@ impl Computer {
         };
         let finished = compute::run(engine, &self.task.chunks, payloads, step, job, &mut batches, emit);
         let computing = began.elapsed().saturating_sub(waited);
+        observer.waited_for_weights.add(waited);
+        observer.computed.add(computing.saturating_sub(gathering));
         let micros = u64::try_from(computing.as_micros()).unwrap_or(u64::MAX);
         // What was not finished measures nothing.
         let measured = if finished { shards.len() } else { 0 };
@@ -101,6 +115,7 @@ impl Computer {
     }
 
     fn evaluate(&mut self, weights: &Arriving, pieces: &[u32]) -> Result<Input, Unfit> {
+        let began = Instant::now();
         let mut batch = empty();
         let mut sums = Vec::with_capacity(pieces.len());
         for &piece in pieces {
@@ -108,8 +123,10 @@ impl Computer {
                 let piece_sums =
                     evaluation::piece(&self.task.model, weights, &mut self.workspace, &mut batch);
                 sums.push((piece, piece_sums));
+                self.observer.rows.fetch_add(batch.rows as u64, Relaxed);
             }
         }
+        self.observer.evaluated.add(began.elapsed());
         Ok(Input::Evaluated(sums))
     }
 

@@ -10,6 +10,7 @@ mod engine;
 mod prefetch;
 pub mod session;
 pub mod task;
+pub mod view;
 pub mod weights;
 
-pub use client::{Ended, Options, run};
+pub use client::{Ended, Options, Trouble, Trust, run};

@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
-use crate::print;
+use crate::security::{GuardArguments, Join};
+use crate::{print, service_manager};
 
 /// Arguments of `lockstep coordinator`.
 #[derive(Debug, clap::Args)]
@@ -12,18 +14,29 @@ pub struct Arguments {
     #[command(flatten)]
     run: RunArguments,
     /// Where workers connect
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:29500")]
+    #[arg(long, value_name = "ADDR", env = "LOCKSTEP_LISTEN", default_value = "127.0.0.1:29500")]
     listen: String,
+    #[command(flatten)]
+    guard: GuardArguments,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
 }
 
 /// Coordinates to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let prepared = coordinate::prepare(&arguments.run)?;
+    let guard = arguments.guard.check()?;
+    let (show, window) = coordinate::window();
+    let prepared = coordinate::prepare(&arguments.run, show, || {
+        arguments.admin.start_usual(admin::Coordinating::new(window))
+    })?;
     let (listener, address) = coordinate::bind(&arguments.listen)?;
     coordinate::open_log(&prepared)?;
+    let (door, join) = guard.door(address, prepared.directory().path())?;
     print::note(format!("listening on {address}; start workers, here or elsewhere, with"));
-    print::note(format!("  lockstep worker --coordinator {}", reachable(address)));
-    prepared.run(Listening { listener, workers: None }, arguments.run.json)
+    let Join { before, options } = join;
+    print::note(format!("  {before}lockstep worker --coordinator {}{options}", reachable(address)));
+    service_manager::ready(&format!("listening on {address}"));
+    prepared.run(Listening { listener, door, workers: None }, arguments.run.json)
 }
 
 /// An address that a worker can use: this host's name where the coordinator listens on all of them.

@@ -1,10 +1,13 @@
 //! A file a command.
 
+pub mod certs;
 pub mod coordinator;
 pub mod evaluate;
 pub mod init;
 pub mod inspect;
 pub mod predict;
+pub mod status;
 pub mod train;
+pub mod up;
 pub mod verify;
 pub mod worker;

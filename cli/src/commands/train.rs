@@ -1,8 +1,11 @@
 //! `lockstep train`: a local cluster.
 
+use lockstep_coordinator::door::Door;
+
+use crate::admin;
 use crate::coordinate::{self, Listening, RunArguments};
 use crate::failure::Failure;
-use crate::local::LocalWorkers;
+use crate::local;
 use crate::print;
 
 /// Below so many rows a product is far from the processor's speed.
@@ -19,11 +22,16 @@ pub struct Arguments {
     /// Compute threads of each worker
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
 }
 
 /// Trains to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
-    let prepared = coordinate::prepare(&arguments.run)?;
+    let (show, window) = coordinate::window();
+    let prepared = coordinate::prepare(&arguments.run, show, || {
+        arguments.admin.start(admin::Coordinating::new(window))
+    })?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shards = prepared.run.cluster.shards as usize;
     let threads = usize::from(arguments.threads);
@@ -32,9 +40,10 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let log = coordinate::open_log(&prepared)?;
     let (listener, address) = coordinate::bind("127.0.0.1:0")?;
-    let started = LocalWorkers::start(workers, arguments.threads, address, &prepared.folders(), &log);
+    let folders = prepared.folders();
+    let started = local::start(workers, arguments.threads, address, &folders, &log, prepared.format);
     let workers = started.map_err(|error| Failure::failed(format!("cannot start workers: {error}")))?;
-    prepared.run(Listening { listener, workers: Some(workers) }, arguments.run.json)
+    prepared.run(Listening { listener, door: Door::default(), workers: Some(workers) }, arguments.run.json)
 }
 
 /// Says what is left unused, and what would use it.

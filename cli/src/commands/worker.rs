@@ -1,35 +1,48 @@
 //! `lockstep worker`: one worker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lockstep_data::Roots;
+use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use lockstep_worker::view::{Observer, View};
 use lockstep_worker::{Ended, Options};
 use nix::sys::signal::Signal;
 
-use crate::environment;
+use crate::admin;
 use crate::failure::Failure;
-use crate::{log, signals};
+use crate::security::TrustArguments;
+use crate::service_manager::{self, Watchdog};
+use crate::{environment, launcher, log, signals};
 
 /// Arguments of `lockstep worker`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where the coordinator listens
-    #[arg(long, value_name = "HOST:PORT")]
-    coordinator: String,
-    /// Compute threads; the result does not depend on it
-    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: u16,
+    /// Where the coordinator listens; the port is 29500 by default [default: by the launcher's variables,
+    /// such as MASTER_ADDR and MASTER_PORT, or the first host of a Slurm job]
+    #[arg(long, value_name = "HOST[:PORT]", env = "LOCKSTEP_COORDINATOR", hide_env_values = true)]
+    coordinator: Option<String>,
+    #[command(flatten)]
+    trust: TrustArguments,
+    /// Compute threads; the result does not depend on it [default: SLURM_CPUS_PER_TASK, or 1]
+    #[arg(long, value_name = "K", env = "LOCKSTEP_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// A folder (or URL) that may be read: data below it are read by this worker itself, all others come
     /// from the coordinator
     #[arg(long, value_name = "ROOT")]
     data: Vec<String>,
-    /// A name; a new session under a name ends the old one [default: host and process]
-    #[arg(long)]
+    /// A name; a new session under a name ends the old one [default: by the launcher's job and rank, or host
+    /// and process]
+    #[arg(long, env = "LOCKSTEP_NAME", hide_env_values = true)]
     name: Option<String>,
     /// Give up after so long without a coordinator; 0: never
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", env = "LOCKSTEP_WAIT", default_value_t = 600)]
     wait: u64,
+    #[command(flatten)]
+    admin: admin::AdminArguments,
+    #[command(flatten)]
+    log: log::LogArguments,
     /// End when this process ends, however it ends
     #[arg(long, hide = true)]
     parent: Option<i32>,
@@ -43,18 +56,37 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     lockstep_data::BlockCache::bytes_of_user().map_err(Failure::usage)?;
     // Any kernel to begin with; the run's is known once the coordinator has answered.
     environment::pin(&environment::current_or(lockstep_core::run::default_kernel()))?;
-    log::to_stderr();
+    log::to_stderr(arguments.log.format());
+    let place = launcher::place(|name| std::env::var(name).ok()).map_err(Failure::usage)?;
+    let coordinator = arguments.coordinator.as_deref().map(launcher::with_port).or(place.coordinator);
+    let coordinator = coordinator.ok_or_else(|| Failure::usage(NOWHERE))?;
     let host =
         nix::unistd::gethostname().map_or("unknown".into(), |host| host.to_string_lossy().into_owned());
+    let name = arguments.name.clone().or(place.name);
+    let name = name.unwrap_or_else(|| format!("{host}-{}", std::process::id()));
+    let threads = arguments.threads.or(place.threads).unwrap_or(1);
+    let observer = Arc::new(Observer::new(View {
+        name: name.clone(),
+        host: host.clone(),
+        coordinator: coordinator.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocol: PROTOCOL,
+        numerics: lockstep_core::numerics::name(),
+        threads: threads.into(),
+        ..View::default()
+    }));
+    arguments.admin.start(admin::Working::new(observer.clone()))?;
     let options = Options {
-        coordinator: arguments.coordinator.clone(),
-        name: arguments.name.clone().unwrap_or_else(|| format!("{host}-{}", std::process::id())),
+        coordinator: coordinator.clone(),
+        trust: arguments.trust.trust()?,
+        name,
         host,
-        threads: arguments.threads.into(),
+        threads: threads.into(),
         wait: (arguments.wait > 0).then(|| Duration::from_secs(arguments.wait)),
         roots: Roots::new(&arguments.data)
             .map_err(|(root, error)| Failure::usage(format!("--data {root}: {error}")))?,
         keep_kernel: environment::keeps_kernel(),
+        observer,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -62,6 +94,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
     let ended = runtime.block_on(async {
         let stop = signals::first()?;
+        service_manager::ready(&format!("working for {coordinator}"));
+        // On this thread: if messages are not handled, this does not turn either.
+        tokio::spawn(watch());
         Ok::<_, Failure>(lockstep_worker::run(&options, stop).await)
     })?;
     match ended {
@@ -72,11 +107,24 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ended::Run(Outcome::Failed, text) => Err(Failure::failed(format!("the run failed: {text}"))),
         Ended::OtherKernel(kernel) => environment::pin(&kernel),
         Ended::Refused(text) => Err(Failure::failed(format!("the coordinator refused this worker: {text}"))),
+        Ended::Usage(text) => Err(Failure::usage(text)),
         Ended::NoCoordinator => {
-            let Arguments { coordinator, wait, .. } = arguments;
+            let wait = arguments.wait;
             Err(Failure::unfinished(format!("no coordinator at {coordinator} within {wait} s")))
         }
         Ended::Stopped => Err(Failure::unfinished("stopped by a signal")),
+    }
+}
+
+const NOWHERE: &str = "no coordinator: give --coordinator HOST:PORT, set LOCKSTEP_COORDINATOR, or start this by a \
+                       launcher that sets MASTER_ADDR or SLURM_JOB_NODELIST";
+
+/// Shows the service manager that this runtime turns.
+async fn watch() {
+    let mut watchdog = Watchdog::of_unit();
+    while let Some(every) = watchdog.every() {
+        watchdog.turned();
+        tokio::time::sleep(every).await;
     }
 }
 

@@ -9,8 +9,9 @@ use lockstep_coordinator::progress::Record;
 use lockstep_coordinator::reducer::Snapshot;
 use lockstep_coordinator::store::RunDirectory;
 use lockstep_core::digest::Digest;
-use tracing::{error, info, warn};
+use tracing::{Span, error, info, info_span, warn};
 
+use crate::service_manager::Watchdog;
 use crate::show::Show;
 
 /// The digest of the newest checkpoint.
@@ -35,6 +36,7 @@ pub(super) struct RunEffects {
     digest: NewestDigest,
     /// Steps between two lines of metrics about steps.
     record_every: u64,
+    watchdog: Watchdog,
 }
 
 impl RunEffects {
@@ -48,7 +50,10 @@ impl RunEffects {
         if let Some((step, resumed)) = resumed {
             digest.set(step, resumed);
         }
-        (Self { directory, show, digest: digest.clone(), record_every }, digest)
+        (
+            Self { directory, show, digest: digest.clone(), record_every, watchdog: Watchdog::of_unit() },
+            digest,
+        )
     }
 }
 
@@ -72,6 +77,9 @@ impl Effects for RunEffects {
 
     fn record(&mut self, record: Record) {
         self.show.record(&record);
+        if let Record::Step(step) = &record {
+            Span::current().record("step", step.step);
+        }
         let wanted = match &record {
             Record::Step(step) => {
                 step.step.is_multiple_of(self.record_every) || step.step == step.total_steps
@@ -84,7 +92,12 @@ impl Effects for RunEffects {
     }
 
     fn notice(&mut self, notice: Notice) {
-        info!("{notice}");
+        let (worker, step) = notice.about();
+        info_span!("notice", worker, step).in_scope(|| info!("{notice}"));
         self.show.notice(&notice);
+    }
+
+    fn turned(&mut self) {
+        self.watchdog.turned();
     }
 }

@@ -45,6 +45,11 @@ impl Member {
         self.is_active() && !self.leaving
     }
 
+    /// Since it was last heard of.
+    pub(super) fn silent(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.heard)
+    }
+
     fn deadline(&self, heartbeat: Duration) -> Duration {
         let missed = if self.is_active() { MISSED_HEARTBEATS } else { JOINING_GRACE };
         self.heard + heartbeat * missed

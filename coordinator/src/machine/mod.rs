@@ -28,6 +28,7 @@ mod nonfinite;
 mod pace;
 mod parts;
 mod saving;
+mod seen;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ use waiting::Wait;
 pub use assignment::assign;
 pub use audit::audited;
 pub use members::MISSED_HEARTBEATS;
+pub use seen::{Doing, Seen};
 pub use types::{Action, Config, Event, Fingerprint, Save, Watched};
 
 /// What is being done.

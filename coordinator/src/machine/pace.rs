@@ -74,13 +74,18 @@ impl Pace {
     /// What a shard costs this worker, in nanoseconds; where it is not measured, what it costs others,
     /// by their threads.
     pub(super) fn cost(&self, session: Session, threads: &BTreeMap<Session, u32>) -> u64 {
-        if let Some(cost) = self.speeds.get(&session).and_then(Speed::cost) {
+        if let Some(cost) = self.measured(session) {
             return cost;
         }
         let of = |session: &Session| u64::from(threads.get(session).copied().unwrap_or(1).max(1));
         let all =
             self.speeds.iter().filter_map(|(other, speed)| Some(speed.cost()?.saturating_mul(of(other))));
         median(all.collect()).unwrap_or(1_000_000) / of(&session)
+    }
+
+    /// What a shard costs this worker, in nanoseconds, where it was measured.
+    pub(super) fn measured(&self, session: Session) -> Option<u64> {
+        self.speeds.get(&session).and_then(Speed::cost)
     }
 
     /// How long this worker may take for so much: what it took lately, as a rule, and half as long again

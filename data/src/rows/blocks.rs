@@ -100,7 +100,10 @@ impl Blocks {
     pub(super) fn keep(&self, blocks: impl Iterator<Item = usize>) {
         let mut memory = self.inner.memory();
         memory.tick();
-        blocks.for_each(|index| drop(memory.get(index)));
+        let missing: Vec<usize> = blocks.filter(|index| memory.get(*index).is_none()).collect();
+        drop(memory);
+        // Those of a first step, or of shards that are new here: all at once instead of one by one.
+        missing.into_iter().for_each(|index| self.ahead(index));
     }
 
     pub(super) fn ahead(&self, index: usize) {

@@ -127,7 +127,7 @@ fn step_seconds(directory: &Path) -> Result<Vec<f64>> {
 }
 
 /// Of all processes that were started from here and have ended, and of those that they waited for.
-fn core_seconds() -> Result<f64> {
+pub(super) fn core_seconds() -> Result<f64> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + 1e-6 * time.tv_usec() as f64;
     Ok(seconds(usage.user_time()) + seconds(usage.system_time()))

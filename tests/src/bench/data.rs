@@ -28,7 +28,8 @@ const COLUMNS: usize = 32;
 const GROUP: usize = 1 << 17;
 /// Rows of the files whose reading is timed.
 const ROWS: usize = 800_000;
-const EPOCHS: usize = 4;
+/// So many that reading the first blocks, which nothing is done beside, hardly counts.
+const EPOCHS: usize = 12;
 const MIB: f64 = 1024.0 * 1024.0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,7 +173,7 @@ impl Peaks {
 }
 
 /// `VmHWM`; 0 if the process is gone.
-fn high_water(pid: Pid) -> f64 {
+pub(super) fn high_water(pid: Pid) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());

@@ -14,9 +14,11 @@ pub mod machine;
 pub mod network;
 pub mod reducer;
 mod rows;
+pub mod scale;
 pub mod shards;
 pub mod startup;
 pub mod steps;
+pub mod tls;
 pub mod wire;
 
 use nix::time::{ClockId, clock_gettime};

@@ -3,10 +3,8 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::thread::sleep;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use lockstep_core::cost;
 use lockstep_core::run::spec::Wire;
 use serde_json::json;
@@ -15,8 +13,8 @@ use super::arithmetic::{self, Arithmetic};
 use super::case::{Case, Settings};
 use super::cluster;
 use super::steps::wire_name;
+use super::tls;
 use super::wire::{received, sent};
-use crate::cluster::Process;
 
 /// Timed steps of each case: some take seconds.
 const CASES: [(&str, usize); 2] = [("mlp_mid", 10), ("mlp_big", 5)];
@@ -27,7 +25,10 @@ const WORKERS: u32 = 2;
 const TARGET: f64 = 1.2;
 
 /// Of the coordinator, as the script sets it.
-const ADDRESS: &str = "10.77.0.1:29500";
+pub(super) const ADDRESS: &str = "10.77.0.1:29500";
+
+/// The same without its port.
+pub(super) const HOST: &str = "10.77.0.1";
 
 /// The device in each namespace.
 const DEVICE: &str = "eth0";
@@ -71,7 +72,7 @@ impl Network {
         let vector = cost::vector(&loaded.run, &loaded.model);
         let (up, down) = (nodes as f64 * vector, f64::from(WORKERS) * vector);
         let before = self.device()?;
-        let step = self.step_ms(folder)? / 1e3;
+        let step = tls::took(Some(self), folder, false)?.step_ms / 1e3;
         let after = self.device()?;
         let steps = case.steps_in_file(settings.steps) as f64;
         let counted = (after.0 - before.0).max(after.1 - before.1) / steps;
@@ -110,52 +111,25 @@ impl Network {
         Ok(())
     }
 
-    /// The median step of a run in `folder`.
-    fn step_ms(&self, folder: &Path) -> Result<f64> {
-        let directory = folder.join("run");
-        let lockstep = cluster::command()?;
-        let mut command = self.inside("c", &lockstep);
-        command.arg("coordinator").arg(folder.join("run.toml")).arg("--run-dir").arg(&directory);
-        command.args(["--listen", ADDRESS, "--record-every", "1"]);
-        let mut coordinator = Process::start(command, "coordinator", folder);
-        let mut workers: Vec<Process> = (1..=WORKERS)
-            .map(|number| {
-                let mut command = self.inside(&format!("w{number}"), &lockstep);
-                command.args(["worker", "--coordinator", ADDRESS, "--wait", "30"]);
-                command.args(["--name", &format!("w{number}")]);
-                Process::start(command, &format!("w{number}"), folder)
-            })
-            .collect();
-        let status = loop {
-            if let Some(status) = coordinator.ended() {
-                break status;
-            }
-            if workers.iter_mut().all(|worker| worker.ended().is_some()) {
-                // The coordinator may only just have told them that the run is finished.
-                sleep(Duration::from_secs(5));
-                if coordinator.ended().is_none() {
-                    let errors: String = workers.iter().map(Process::errors).collect();
-                    bail!("all workers have ended before the run:\n{errors}");
-                }
-            }
-            sleep(Duration::from_millis(20));
-        };
-        ensure!(status.success(), "lockstep coordinator: {status}\n{}", coordinator.errors());
-        cluster::median_step_ms(&directory)
-    }
-
     /// Bytes that the coordinator's device has received and sent.
     fn device(&self) -> Result<(f64, f64)> {
-        let done = self.inside("c", Path::new("cat")).arg("/proc/net/dev").output()?;
+        let done = inside(Some(self), "c", Path::new("cat")).arg("/proc/net/dev").output()?;
         let text = String::from_utf8_lossy(&done.stdout);
         let both = received(&text, DEVICE).zip(sent(&text, DEVICE));
         both.with_context(|| format!("namespace {}-c has no device {DEVICE}", self.prefix))
     }
+}
 
-    fn inside(&self, name: &str, program: &Path) -> Command {
-        let mut command = cluster::clean(Command::new("ip"));
-        command.args(["netns", "exec", &format!("{}-{name}", self.prefix)]).arg(program);
-        command.stdout(std::process::Stdio::piped());
-        command
-    }
+/// A program in one of the namespaces, or here.
+pub(super) fn inside(network: Option<&Network>, name: &str, program: &Path) -> Command {
+    let mut command = match network {
+        Some(network) => {
+            let mut command = cluster::clean(Command::new("ip"));
+            command.args(["netns", "exec", &format!("{}-{name}", network.prefix)]).arg(program);
+            command
+        }
+        None => cluster::clean(Command::new(program)),
+    };
+    command.stdout(std::process::Stdio::piped());
+    command
 }

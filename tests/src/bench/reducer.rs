@@ -7,7 +7,7 @@ mod sender;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use lockstep_core::run::{self, spec::Run};
 use lockstep_proto::settings::WINDOW;
 use tokio::sync::mpsc;
 
-use super::cluster;
+use super::{cluster, tls};
 use sender::{Pace, Sender, Shared};
 
 /// Inputs, two hidden layers and outputs: 25 million parameters, nearly all in one layer.
@@ -42,6 +42,8 @@ pub struct Setting {
     pub every_steps: u64,
     /// What the first sender waits after each chunk of weights.
     pub slow: Duration,
+    /// Over TLS, with certificates of both sides.
+    pub tls: bool,
 }
 
 /// What was measured.
@@ -76,9 +78,13 @@ pub fn measure(folder: &Path, setting: Setting) -> Result<Measured> {
     let text = write(folder, &setting)?;
     let run = run::parse(&text, &[])?;
     let model = Model::new(&run.model, &[WIDTHS[0]], Target::Classes(WIDTHS[3]))?;
-    let mut coordinator = Coordinator::start(folder)?;
+    if setting.tls {
+        tls::certificates(folder)?;
+    }
+    let certs = setting.tls.then(|| folder.join("certs"));
+    let mut coordinator = Coordinator::start(folder, certs.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let measured = runtime.block_on(feed(&mut coordinator, &setting, &run, &model))?;
+    let measured = runtime.block_on(feed(&mut coordinator, &setting, &run, &model, certs))?;
     let status = coordinator.0.wait()?;
     ensure!(status.success(), "the coordinator: {status}");
     Ok(measured)
@@ -89,12 +95,14 @@ async fn feed(
     setting: &Setting,
     run: &Run,
     model: &Model,
+    certs: Option<PathBuf>,
 ) -> Result<Measured> {
     let address = coordinator.address()?;
     let parameters = model.layout().len();
     let gradient: Vec<f32> = (0..parameters).map(|i| ((i % 255) as f32 - 127.0) * 1e-6).collect();
     let (began, mut begun) = mpsc::unbounded_channel();
-    let shared = Shared::new(Chunks::new(model.layout()), run.cluster.wire, &gradient, setting.senders);
+    let shared =
+        Shared::new(Chunks::new(model.layout()), run.cluster.wire, &gradient, setting.senders, certs);
     drop(gradient);
     let mut senders = tokio::task::JoinSet::new();
     for number in 0..setting.senders {
@@ -165,10 +173,13 @@ fn write(folder: &Path, setting: &Setting) -> Result<String> {
 struct Coordinator(Child);
 
 impl Coordinator {
-    fn start(folder: &Path) -> Result<Self> {
+    fn start(folder: &Path, certs: Option<&Path>) -> Result<Self> {
         let mut command = Command::new(cluster::command()?);
         command.args(["coordinator", "run.toml", "--run-dir", "run", "--listen", "127.0.0.1:0"]);
         command.args(["--record-every", "1"]);
+        if let Some(certs) = certs {
+            command.arg("--certs").arg(certs.join("coordinator"));
+        }
         for pinned in ["OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"] {
             command.env_remove(pinned);
         }

@@ -14,7 +14,7 @@ use lockstep_tests::bench::machine::{self, Costs};
 use lockstep_tests::bench::network::Network;
 use lockstep_tests::bench::reducer::{self, Measured, Setting};
 use lockstep_tests::bench::steps::{self, Line};
-use lockstep_tests::bench::{audit, data, median, shards, startup, wire};
+use lockstep_tests::bench::{audit, data, median, scale, shards, startup, tls, wire};
 use serde_json::json;
 
 /// Times starts and steps of local clusters, beside the arithmetic alone on two cores.
@@ -25,7 +25,7 @@ struct Arguments {
     /// computed twice), bf16 (accuracy and bytes of both wires), reducer
     /// (its speed, fed by senders that compute nothing), memory (what it holds, beside its bound), data
     /// (rows held beside rows in blocks, from CSV and Parquet), data-memory (what processes hold while they
-    /// train from files of --gib)
+    /// train from files of --gib), scale (what joining, a step and memory take on 1 to 64 workers)
     #[arg(long, value_name = "CASE")]
     case: Option<String>,
     /// Steps that are timed [default: 10 to 100, by case]
@@ -55,6 +55,9 @@ struct Arguments {
     /// Bytes a second, each way, of the links between them
     #[arg(long, value_name = "BYTES", requires = "namespaces")]
     bandwidth: Option<f64>,
+    /// What TLS costs: steps of mlp_small (or --case) with and without it, and the reducer's bytes
+    #[arg(long)]
+    tls: bool,
     /// Of the files of data-memory
     #[arg(long, value_name = "GIB", default_value_t = 2.0)]
     gib: f64,
@@ -78,13 +81,23 @@ fn main() -> Result<()> {
     let Arguments { steps, json, .. } = arguments;
     if let Some((prefix, bandwidth)) = arguments.namespaces.clone().zip(arguments.bandwidth) {
         let network = Network { prefix, bandwidth };
+        if arguments.tls {
+            return tls_steps(&arguments, Some(&network), kernel, folder.path());
+        }
         let settings = arguments.settings(kernel, 0, 2)?;
         return network.run(folder.path(), &settings, arguments.case.as_deref(), json);
+    }
+    if arguments.tls {
+        if arguments.case.as_deref() != Some("reducer") {
+            tls_steps(&arguments, None, kernel, folder.path())?;
+        }
+        return tls::per_gb(folder.path(), 10, arguments.rounds.into(), json);
     }
     match arguments.case.as_deref() {
         Some("shards") => return shards::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("audit") => return audit::run(folder.path(), kernel, steps, arguments.rounds.into(), json),
         Some("bf16") => return wire::run(folder.path(), json),
+        Some("scale") => return scale::run(folder.path(), kernel, steps.unwrap_or(200), json),
         Some("data") => return data::speed(folder.path(), kernel, arguments.rounds.into(), json),
         Some("data-memory") => {
             let steps = steps.unwrap_or(300) as u64;
@@ -111,13 +124,22 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Steps of mlp_small, or of the case that was named.
+fn tls_steps(arguments: &Arguments, network: Option<&Network>, kernel: &str, folder: &Path) -> Result<()> {
+    let name = arguments.case.as_deref().unwrap_or("mlp_small");
+    let case = Case::named(name).context("no such case; see --help")?;
+    let settings = arguments.settings(kernel, arguments.steps.unwrap_or(case.steps), 2)?;
+    tls::steps(network, folder, case, &settings, arguments.rounds.into(), arguments.json)
+}
+
 /// Gradients of 25 million parameters, summed for as many senders as there are shards.
 fn reducer_alone(folder: &Path, steps: u64, json: bool) -> Result<()> {
     const TIMES: usize = 3;
     let optimizer = "{ sgd = { lr = 0.01, momentum = 0.9 } }";
     for wire in ["f32", "bf16"] {
         let slow = Duration::ZERO;
-        let setting = Setting { senders: 8, steps, wire, optimizer, every_steps: 1_000_000, slow };
+        let setting =
+            Setting { senders: 8, steps, wire, optimizer, every_steps: 1_000_000, slow, tls: false };
         let runs = (0..TIMES).map(|_| once(folder, setting)).collect::<Result<Vec<_>>>()?;
         let of = |figure: fn(&Measured) -> f64| median(runs.iter().map(figure).collect());
         let speed = of(|run| run.bytes / run.seconds / 1e9);
@@ -145,7 +167,8 @@ fn memory(folder: &Path, steps: u64) -> Result<()> {
     for (every_steps, when) in [(1_000_000, "without a checkpoint"), (2, "with checkpoints")] {
         let slow = Duration::from_millis(5);
         let optimizer = "{ adamw = { lr = 1e-3 } }";
-        let setting = Setting { senders: SENDERS, steps, wire: "f32", optimizer, every_steps, slow };
+        let setting =
+            Setting { senders: SENDERS, steps, wire: "f32", optimizer, every_steps, slow, tls: false };
         let Measured { parameters, memory, .. } = once(folder, setting)?;
         let bound = reducer::bound(parameters, SENDERS, every_steps < steps);
         let [held, bound] = [memory, bound].map(|bytes| bytes / f64::from(1 << 20));

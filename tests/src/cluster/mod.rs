@@ -9,6 +9,9 @@
 mod binary;
 mod disk;
 pub mod fake;
+mod forge;
+pub mod http;
+pub mod knock;
 mod oracle;
 mod process;
 mod proxy;
@@ -20,6 +23,7 @@ pub mod wait;
 
 pub use binary::lockstep;
 pub use disk::Disk;
+pub use forge::{Forge, Paper};
 pub use oracle::Oracle;
 pub use process::{Process, is_alive, workers_of};
 pub use proxy::Proxy;

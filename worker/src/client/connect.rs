@@ -12,6 +12,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
+use super::dial::{Dialer, Seen, Trouble};
 use super::join::Joined;
 use super::served::RowsClient;
 use super::{Heartbeat, Options};
@@ -24,6 +25,9 @@ pub(crate) enum Lost {
     /// Nobody answers there.
     #[error("{0}")]
     Connect(String),
+    /// The door: no connection, or none that is safe.
+    #[error("{0}")]
+    Door(Trouble),
     /// A stream broke.
     #[error("the connection broke: {}", .0.message())]
     Broken(#[from] Box<tonic::Status>),
@@ -66,26 +70,29 @@ impl From<tonic::Status> for Lost {
 }
 
 /// A connection of its own, with the transport's settings.
-async fn channel(options: &Options) -> Result<Channel, Lost> {
+async fn channel(options: &Options, seen: &Seen) -> Result<Channel, Lost> {
     let failed = |error: tonic::transport::Error| {
         // The interesting part is what lies below "transport error".
         let mut cause: &dyn std::error::Error = &error;
-        while let Some(source) = cause.source() {
+        loop {
+            if let Some(trouble) = cause.downcast_ref::<Trouble>() {
+                return Lost::Door(trouble.clone());
+            }
+            let Some(source) = cause.source() else { return Lost::Connect(cause.to_string()) };
             cause = source;
         }
-        Lost::Connect(cause.to_string())
     };
+    let dialer =
+        Dialer { coordinator: options.coordinator.clone(), trust: options.trust.clone(), seen: seen.clone() };
     Endpoint::from_shared(format!("http://{}", options.coordinator))
         .map_err(failed)?
-        .connect_timeout(Duration::from_secs(5))
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE.0)
         .keep_alive_timeout(KEEPALIVE.1)
         .keep_alive_while_idle(true)
-        .connect()
+        .connect_with_connector(dialer)
         .await
         .map_err(failed)
 }
@@ -116,7 +123,8 @@ fn processor() -> String {
 
 /// Connects and says Hello.
 pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
-    let client = ClusterClient::new(channel(options).await?);
+    let seen = Seen::default();
+    let client = ClusterClient::new(channel(options, &seen).await?);
     let mut client = client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
     let (out, outgoing) = mpsc::unbounded_channel::<wire::FromWorker>();
     let hello = FromWorker::Hello(Hello {
@@ -128,7 +136,9 @@ pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
         cpu: processor(),
     });
     out.send(hello.into()).map_err(|_| Lost::Closed)?;
-    let control = client.control(UnboundedReceiverStream::new(outgoing)).await?.into_inner();
+    let control = client.control(UnboundedReceiverStream::new(outgoing)).await;
+    let control =
+        control.map_err(|status| seen.get().cloned().map_or(status.into(), Lost::Door))?.into_inner();
     Ok(Connection { options: options.clone(), control, out, heartbeat: None })
 }
 
@@ -139,12 +149,12 @@ impl Connection {
 
     /// For rows, a connection of its own.
     pub(super) async fn rows(&self, session: Session) -> Result<RowsClient, Lost> {
-        Ok(RowsClient::new(channel(&self.options).await?, session))
+        Ok(RowsClient::new(channel(&self.options, &Seen::default()).await?, session))
     }
 
     /// Opens the tensor connection and tells the coordinator that this worker is ready.
     pub(super) async fn open_tensors(self, joined: &Joined) -> Result<Streams, Lost> {
-        let mut channel = channel(&self.options).await?;
+        let mut channel = channel(&self.options, &Seen::default()).await?;
         let (tensors_out, outgoing) = mpsc::unbounded_channel::<wire::TensorsUp>();
         let session: Session = joined.session;
         tensors_out.send(Up::Open(session).into()).map_err(|_| Lost::Closed)?;

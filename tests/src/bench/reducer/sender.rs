@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
+use hyper_util::rt::TokioIo;
 use lockstep_core::chunks::Chunks;
 use lockstep_core::gradient::Summary;
 use lockstep_core::run::spec::Wire;
@@ -14,11 +18,16 @@ use lockstep_core::tree::Node;
 use lockstep_core::{numerics, wire as values};
 use lockstep_proto::message::{Assign, Down, FromWorker, Gradient, Hello, Outcome, Ready, ToWorker, Up};
 use lockstep_proto::settings::{FRAME, WINDOW};
+use lockstep_proto::tls::door;
 use lockstep_proto::wire::cluster_client::ClusterClient;
 use lockstep_proto::{PROTOCOL, tensors, wire};
+use tokio::net::TcpStream;
 use tokio::sync::{Barrier, mpsc};
+use tokio_rustls::client::TlsStream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
+
+use crate::cluster::knock;
 
 /// How fast a sender takes weights.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +44,25 @@ pub(super) struct Shared {
     payloads: Vec<Bytes>,
     /// All have connected.
     together: Barrier,
+    /// With a worker's certificate, for TLS.
+    certs: Option<PathBuf>,
 }
 
 impl Shared {
-    pub(super) fn new(chunks: Chunks, encoding: Wire, gradient: &[f32], senders: u32) -> Arc<Self> {
+    pub(super) fn new(
+        chunks: Chunks,
+        encoding: Wire,
+        gradient: &[f32],
+        senders: u32,
+        certs: Option<PathBuf>,
+    ) -> Arc<Self> {
         let payload = |range: std::ops::Range<usize>| {
             let mut bytes = Vec::new();
             values::encode(&gradient[range], encoding, &mut bytes);
             Bytes::from(bytes)
         };
         let payloads = chunks.iter().map(payload).collect();
-        Arc::new(Self { chunks, payloads, together: Barrier::new(senders as usize) })
+        Arc::new(Self { chunks, payloads, together: Barrier::new(senders as usize), certs })
     }
 
     /// Of one gradient.
@@ -93,7 +110,7 @@ impl Sender {
     ) -> Result<()> {
         let (say, said) = mpsc::unbounded_channel::<wire::FromWorker>();
         say.send(FromWorker::Hello(self.hello()).into())?;
-        let mut client = ClusterClient::new(connect(address).await?);
+        let mut client = ClusterClient::new(connect(address, self.shared.certs.as_deref()).await?);
         let mut control = client.control(UnboundedReceiverStream::new(said)).await?.into_inner();
         let Some(ToWorker::Welcome(welcome)) = control.message().await?.map(TryInto::try_into).transpose()?
         else {
@@ -102,7 +119,7 @@ impl Sender {
         self.window = welcome.window;
         let (up, ups) = mpsc::unbounded_channel::<wire::TensorsUp>();
         up.send(Up::Open(welcome.session).into())?;
-        let mut channel = connect(address).await?;
+        let mut channel = connect(address, self.shared.certs.as_deref()).await?;
         let mut tensors = tensors::open(&mut channel, UnboundedReceiverStream::new(ups)).await?;
         self.shared.together.wait().await;
         say.send(FromWorker::Ready(Ready { fingerprint: [7; 32], threads: 1 }).into())?;
@@ -213,11 +230,44 @@ impl Sender {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<Channel> {
+async fn connect(address: SocketAddr, certs: Option<&Path>) -> Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
         .tcp_nodelay(true);
-    Ok(endpoint.connect().await?)
+    Ok(match certs {
+        None => endpoint.connect().await?,
+        Some(certs) => {
+            let knocker = Knocker { address, certs: certs.join("workers/worker") };
+            endpoint.connect_with_connector(knocker).await?
+        }
+    })
+}
+
+/// Connects by TLS.
+#[derive(Debug)]
+struct Knocker {
+    address: SocketAddr,
+    certs: PathBuf,
+}
+
+impl tonic::codegen::Service<tonic::codegen::http::Uri> for Knocker {
+    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: tonic::codegen::http::Uri) -> Self::Future {
+        let (address, certs) = (self.address, self.certs.clone());
+        Box::pin(async move {
+            let mut stream = knock::tls(address, Some(&certs), &rustls::version::TLS13, door::ALPN).await?;
+            stream.get_ref().0.set_nodelay(true)?;
+            knock::answer(&mut stream, &door::NO_PROOF).await?;
+            Ok(TokioIo::new(stream))
+        })
+    }
 }

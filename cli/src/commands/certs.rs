@@ -1,0 +1,230 @@
+//! `lockstep certs`: an authority of one's own, and what it issues.
+//!
+//! ```text
+//! DIR/ca/ca.crt, ca.key      the authority: keep it to yourself
+//! DIR/ca/issued              what it has issued to whom, a fingerprint a line
+//! DIR/coordinator/           ca.crt, tls.crt, tls.key, revoked
+//! DIR/workers/NAME/          ca.crt, tls.crt, tls.key
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use lockstep_proto::tls::{Fingerprint, Identity};
+
+use crate::failure::Failure;
+use crate::print;
+use crate::security::authority::{Authority, Issued};
+use crate::security::files;
+
+/// Arguments of `lockstep certs`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an authority, a certificate for the coordinator and one for workers
+    Init(Init),
+    /// Make a certificate for another worker
+    Worker(Worker),
+    /// Take a worker's certificates out of force: a running coordinator ends its connections
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct Init {
+    /// Where the certificates go
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// A name or address by which workers reach the coordinator [default: this host's name]; localhost is
+    /// always one
+    #[arg(long = "name", value_name = "HOST_OR_IP")]
+    names: Vec<String>,
+    /// Days that certificates are good for
+    #[arg(long, value_name = "N", default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=3653))]
+    days: u32,
+    /// Keep the authority that is there, and make the coordinator's certificate anew
+    #[arg(long)]
+    renew: bool,
+}
+
+#[derive(Debug, Args)]
+struct Worker {
+    /// Whom it is for; each host or team can have one of its own, which can be revoked alone
+    #[arg(value_name = "NAME", value_parser = plain_name)]
+    name: String,
+    /// Where `certs init` has made the authority
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Days that it is good for
+    #[arg(long, value_name = "N", default_value_t = 730, value_parser = clap::value_parser!(u32).range(1..=3653))]
+    days: u32,
+    /// Replace the one that is there; the old one is good until it is revoked or expires
+    #[arg(long)]
+    renew: bool,
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    /// Whose certificates, all that were made for the name
+    #[arg(value_name = "NAME", required_unless_present = "certificate")]
+    name: Option<String>,
+    /// A certificate from elsewhere, as PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    certificate: Option<PathBuf>,
+    /// Where `certs init` has made the authority
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Makes or revokes certificates.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::Init(init) => init.run(),
+        Command::Worker(worker) => worker.run(),
+        Command::Revoke(revoke) => revoke.run(),
+    }
+}
+
+impl Init {
+    fn run(&self) -> Result<(), Failure> {
+        let ca = self.dir.join("ca");
+        let there = ca.join("ca.key").exists();
+        let authority = match (there, self.renew) {
+            (true, false) => {
+                return Err(Failure::usage(format!(
+                    "{} holds an authority already: `lockstep certs worker NAME --dir {}` makes a certificate for \
+                     another worker, --renew the coordinator's anew",
+                    ca.display(),
+                    self.dir.display()
+                )));
+            }
+            (true, true) => Authority::read(&ca)?,
+            (false, _) => Authority::new("lockstep authority")?,
+        };
+        let names = self.names();
+        let coordinator = authority.coordinator(&names, self.days)?;
+        if !there {
+            authority.write(&ca)?;
+        }
+        issue(&self.dir, &authority, &coordinator, "coordinator", &self.dir.join("coordinator"))?;
+        print::note(format!(
+            "{}: for the coordinator at {}",
+            self.dir.join("coordinator").display(),
+            names.join(", ")
+        ));
+        if !there {
+            let folder = worker_folder(&self.dir, "worker");
+            issue(&self.dir, &authority, &authority.worker("worker", self.days)?, "worker", &folder)?;
+            print::note(format!("{}: for workers", folder.display()));
+            print::note(format!(
+                "{}: the authority; whoever has ca.key can join, so keep it to yourself",
+                ca.display()
+            ));
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = self.names.clone();
+        if names.is_empty() {
+            names.extend(nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok()));
+        }
+        names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
+        names.dedup();
+        names
+    }
+}
+
+impl Worker {
+    fn run(&self) -> Result<(), Failure> {
+        let authority = Authority::read(&self.dir.join("ca"))?;
+        let folder = worker_folder(&self.dir, &self.name);
+        if folder.join("tls.crt").exists() && !self.renew {
+            return Err(Failure::usage(format!(
+                "{} is there already: --renew replaces it",
+                folder.display()
+            )));
+        }
+        issue(&self.dir, &authority, &authority.worker(&self.name, self.days)?, &self.name, &folder)?;
+        print::note(format!("{}: for the worker, which takes it by --certs", folder.display()));
+        Ok(())
+    }
+}
+
+impl Revoke {
+    fn run(&self) -> Result<(), Failure> {
+        let issued = self.dir.join("ca/issued");
+        let (name, out): (String, Vec<String>) = match (&self.certificate, &self.name) {
+            (Some(file), _) => {
+                let fingerprint = Identity::fingerprint(file).map_err(Failure::usage)?;
+                (file.display().to_string(), vec![fingerprint.to_string()])
+            }
+            (None, Some(name)) => (name.clone(), of(&files::read(&issued)?, name)),
+            (None, None) => return Err(Failure::usage("a NAME, or --certificate FILE")),
+        };
+        if out.is_empty() {
+            return Err(Failure::usage(format!(
+                "{}: no certificate was made for {name:?}",
+                issued.display()
+            )));
+        }
+        let path = self.dir.join("coordinator/revoked");
+        let mut text = if path.exists() { files::read(&path)? } else { String::new() };
+        let before = text.len();
+        for fingerprint in out {
+            if !text.contains(&fingerprint) {
+                text += &format!("{fingerprint}  # {name}\n");
+            }
+        }
+        if text.len() == before {
+            print::note(format!("{name} is revoked already"));
+            return Ok(());
+        }
+        files::write(&path, files::PUBLIC, &text)?;
+        print::note(format!(
+            "{name} is revoked in {}: a coordinator that runs on this folder ends its connections within a moment; \
+             copies of the folder need the file too",
+            path.display()
+        ));
+        Ok(())
+    }
+}
+
+/// Writes a certificate and remembers to whom it went.
+fn issue(
+    dir: &Path,
+    authority: &Authority,
+    issued: &Issued,
+    name: &str,
+    folder: &Path,
+) -> Result<(), Failure> {
+    issued.write(folder, authority)?;
+    let fingerprint: Fingerprint = Identity::fingerprint(&folder.join("tls.crt")).map_err(Failure::failed)?;
+    let path = dir.join("ca/issued");
+    let text = if path.exists() { files::read(&path)? } else { String::new() };
+    files::write(&path, files::PUBLIC, &format!("{text}{fingerprint} {name}\n"))
+}
+
+/// Fingerprints of all that was issued to a name.
+fn of(issued: &str, name: &str) -> Vec<String> {
+    let lines = issued.lines().filter_map(|line| line.split_once(' '));
+    lines.filter(|(_, to)| *to == name).map(|(fingerprint, _)| fingerprint.to_owned()).collect()
+}
+
+fn worker_folder(dir: &Path, name: &str) -> PathBuf {
+    dir.join("workers").join(name)
+}
+
+/// A name that is a folder's, and nothing else.
+fn plain_name(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let plain = (1..=64).contains(&text.len()) && text.chars().all(fine) && !text.starts_with('.');
+    if plain && text != "coordinator" {
+        return Ok(text.to_owned());
+    }
+    Err("letters, digits, dots, dashes and underscores, and not \"coordinator\"".into())
+}
