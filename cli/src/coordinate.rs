@@ -173,6 +173,7 @@ fn changed(error: StoreError, path: &Path, run: &Run, base: &Path) -> Failure {
 
 /// The run's data; those of a run that goes on are not gone through again if they are the same files.
 fn rows(arguments: &RunArguments, run: &Run, path: &Path, base: &Path) -> Result<Prepared, Failure> {
+    lockstep_data::BlockCache::bytes_of_user().map_err(Failure::usage)?;
     // A damaged catalog says nothing: all rows are gone through.
     let stored = store::read_catalog(path).ok().flatten().filter(|_| arguments.resume);
     let again = stored.map(|stored| lockstep_data::again(stored, &run.data, run.seed, base));

@@ -64,9 +64,16 @@ impl Places {
     }
 }
 
-/// Two names with a comma between them are an IDX pair, unless a file has that name.
+/// Two names with a comma between them are an IDX pair, unless a file has that name. A comma in braces is one
+/// of a pattern.
 pub fn source(data: &str) -> Source {
-    match data.split_once(',') {
+    let mut depth = 0i64;
+    let comma = data.char_indices().find(|(_, c)| {
+        depth += i64::from(*c == '{') - i64::from(*c == '}');
+        *c == ',' && depth <= 0
+    });
+    let pair = comma.and_then(|(at, _)| Some((data.get(..at)?, data.get(at + 1..)?)));
+    match pair {
         Some((images, labels)) if !Path::new(data).exists() => {
             Source::Idx { images: images.into(), labels: labels.into() }
         }
@@ -150,4 +157,20 @@ fn append(table: &Table, rows: Range<u64>, piece: &mut Microbatch<f32>) -> Resul
     table.gather_weights(&rows, &mut weights)?;
     piece.weights.extend(weights);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_and_patterns() {
+        let file = |data: &str| Source::File(data.into());
+        let pair = |images: &str, labels: &str| Source::Idx { images: images.into(), labels: labels.into() };
+        assert_eq!(source("x.idx,y.idx"), pair("x.idx", "y.idx"));
+        assert_eq!(source("s3://b/{a,b}.csv"), file("s3://b/{a,b}.csv"));
+        assert_eq!(source("{a,{b,c}}.csv"), file("{a,{b,c}}.csv"));
+        assert_eq!(source("{a}/x.idx,y.idx"), pair("{a}/x.idx", "y.idx"));
+        assert_eq!(source("a.csv"), file("a.csv"));
+    }
 }

@@ -92,16 +92,12 @@ pub enum Wrong {
         why: String,
     },
     /// One picture of several is made otherwise.
-    #[error(
-        "the picture has {found}, but {first} has {expected}; expected one size and one kind of colour for all"
-    )]
+    #[error("the picture has {found}, but {first}; expected one size and one kind of colour for all")]
     Picture {
         /// Its size and colours.
-        found: Box<str>,
-        /// The first picture's file.
-        first: Box<str>,
-        /// The first picture's size and colours.
-        expected: Box<str>,
+        found: String,
+        /// What the first picture has.
+        first: String,
     },
     /// Pictures beside other files.
     #[error("pictures and other files cannot be one dataset; name the pictures alone, or their folder")]

@@ -82,3 +82,15 @@ fn every_place_is_one_digest() {
     }
     assert_eq!(served("s3://bucket/rows.arrow", &remote), expected, "from S3, served");
 }
+
+/// A size of the cache that is none is not taken for the default one.
+#[test]
+fn a_cache_of_no_size() {
+    let site = site("rows.csv", &[("LOCKSTEP_CACHE_BYTES", "16GiB".into())]);
+    for command in [&["train", "run.toml"][..], &["worker", "--coordinator", "127.0.0.1:1", "--wait", "1"]] {
+        let output = site.command(command).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("LOCKSTEP_CACHE_BYTES: found \"16GiB\", expected a number of bytes"), "{said}");
+    }
+}

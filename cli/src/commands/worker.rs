@@ -53,6 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(parent) = arguments.parent {
         die_with(parent)?;
     }
+    lockstep_data::BlockCache::bytes_of_user().map_err(Failure::usage)?;
     // Any kernel to begin with; the run's is known once the coordinator has answered.
     environment::pin(&environment::current_or(lockstep_core::run::default_kernel()))?;
     log::to_stderr(arguments.log.format());

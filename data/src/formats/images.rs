@@ -93,9 +93,8 @@ impl Images {
             Ok(Ok(pixels)) => Ok(pixels),
             Ok(Err(Bad::Damaged(why))) => damaged(why),
             Ok(Err(Bad::Shape(found))) => Err(Wrong::Picture {
-                found: words(&found).into(),
-                first: self.files.first().map(|first| first.name.clone()).unwrap_or_default().into(),
-                expected: words(&self.shape).into(),
+                found: words(&found),
+                first: format!("{} has {}", self.locate(0).0, words(&self.shape)),
             }),
             Err(DataError { what, .. }) => Err(what),
         })

@@ -32,9 +32,24 @@ pub struct BlockCache {
 impl BlockCache {
     /// The user's cache; `None` if there is to be none.
     pub fn of_user() -> Option<Self> {
-        let most = std::env::var("LOCKSTEP_CACHE_BYTES").ok().and_then(|bytes| bytes.parse().ok());
-        let most = most.unwrap_or(MOST);
+        let most = Self::bytes_of_user().unwrap_or(MOST);
         (most > 0).then(|| Self::new(cache_folder().join("blocks"), most))
+    }
+
+    /// Bytes that the user's cache may have.
+    ///
+    /// # Errors
+    /// `LOCKSTEP_CACHE_BYTES` is no number; in words.
+    pub fn bytes_of_user() -> Result<u64, String> {
+        match std::env::var_os("LOCKSTEP_CACHE_BYTES") {
+            None => Ok(MOST),
+            Some(text) => text.to_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
+                format!(
+                    "the variable LOCKSTEP_CACHE_BYTES: found {text:?}, expected a number of bytes such as \
+                     {MOST}, or 0 for no block cache"
+                )
+            }),
+        }
     }
 
     /// Of at most so many bytes in a folder. It may be read; nothing is written before

@@ -52,25 +52,29 @@ pub(crate) fn list(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     let (mut blocks, mut shape, mut skipped) = (Vec::with_capacity(done.len()), None::<Shape>, 0u64);
+    let mut weighs = false;
     for (_, listed) in done {
-        let (entry, of_block, bad) = listed?;
+        let (entry, of_block, bad, some_weigh) = listed?;
+        weighs |= some_weigh;
         let shape = shape.get_or_insert(Shape { rows: 0, ..of_block });
         shape.rows += entry.rows;
         skipped += bad;
         blocks.push(entry);
     }
     match shape {
+        Some(shape) if shape.rows > 0 && !weighs => Err(DataError::whole(pass.data.file(), Wrong::NoWeight)),
         Some(shape) if shape.rows > 0 => Ok((Listing { shape, whole: false, blocks }, skipped)),
         _ => Err(DataError::whole(pass.data.file(), Wrong::NoGoodRows { skipped })),
     }
 }
 
+/// The block's entry, its shape, how many of its rows were bad, and whether any of the others counts.
 fn one(
     pass: Pass<'_>,
     encoder: &Encoder,
     cache: Option<&BlockCache>,
     block: Block,
-) -> Result<(Entry, Shape, u64), DataError> {
+) -> Result<(Entry, Shape, u64, bool), DataError> {
     let (table, skipped) = encoder.encode(Pass { blocks: &[block], ..pass }, TargetUse::Required)?;
     let bytes = table.part(0..table.rows()).unwrap_or_default();
     let digest = BlockDigest::of(&bytes);
@@ -78,5 +82,6 @@ fn one(
     if let Some(cache) = cache {
         cache.store(digest, &bytes);
     }
-    Ok((Entry { of: block, rows: table.rows(), digest }, table.shape(), skipped))
+    let weighs = table.weights().is_none_or(|weights| weights.iter().any(|weight| *weight != 0.0));
+    Ok((Entry { of: block, rows: table.rows(), digest }, table.shape(), skipped, weighs))
 }

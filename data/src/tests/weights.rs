@@ -110,3 +110,14 @@ fn a_block_may_weigh_nothing() {
     assert!(matches!(prepared.train, crate::Rows::Blocks(_)));
     assert_eq!(prepared.train.rows(), 9000);
 }
+
+/// But not all of them, whether they are read in blocks or held.
+#[test]
+fn all_blocks_may_not() {
+    let rows: String = (0..9000).map(|i| format!("{i},0,{}\n", i % 2)).collect();
+    let folder = Folder::new().with("a.csv", format!("x,w,y\n{rows}"));
+    for in_memory in [1, 1 << 28] {
+        let error = folder.load(&Data { in_memory, ..weighted() }, Loss::CrossEntropy).unwrap_err();
+        assert_eq!(error, "a.csv: every row weighs 0, so that there is nothing to learn from or to measure");
+    }
+}
