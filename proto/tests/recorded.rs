@@ -23,8 +23,10 @@ struct Sample {
     name: String,
     bytes: Vec<u8>,
     /// Reads bytes; whether they are this message.
-    reads: Box<dyn Fn(&[u8]) -> bool>,
+    reads: Reads,
 }
+
+type Reads = Box<dyn Fn(&[u8]) -> bool>;
 
 fn sample<M, W>(name: impl Into<String>, message: M) -> Sample
 where

@@ -119,7 +119,7 @@ fn disk(what: &'static str, path: &Path) -> Finding {
     let folder = nearest(path);
     match statvfs(&folder) {
         Ok(disk) => {
-            let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+            let free = disk.blocks_available().saturating_mul(disk.fragment_size());
             let found = format!("{} free in {}", bytes(free), folder.display());
             if free < 1 << 30 {
                 let advice = "less than 1 GiB: checkpoints may fail; make room, or name another folder";
