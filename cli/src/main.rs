@@ -53,6 +53,8 @@ enum Command {
     Status(commands::status::Arguments),
     /// Make and revoke certificates, for clusters across machines
     Certs(commands::certs::Arguments),
+    /// Say whether this machine is fit to compute and to reach a coordinator, and what to do if not
+    Doctor(commands::doctor::Arguments),
     /// Print a model's metrics on data
     Evaluate(commands::evaluate::Arguments),
     /// Write a model's predictions for rows as CSV
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
         Command::Certs(arguments) => commands::certs::run(&arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),
         Command::Predict(arguments) => commands::predict::run(&arguments),
         Command::Init(arguments) => commands::init::run(&arguments),

@@ -7,11 +7,13 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use lockstep_proto::message::{Dataset, FromWorker, RowsRequest, Up};
 use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
-use lockstep_proto::{Malformed, Session, tensors, wire};
+use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -109,6 +111,20 @@ impl Cluster for Service {
         _: Request<Streaming<wire::TensorsUp>>,
     ) -> Result<Response<Self::TensorsStream>, Status> {
         Err(Status::internal("the tensor stream is served before this"))
+    }
+
+    async fn probe(
+        &self,
+        request: Request<wire::ProbeRequest>,
+    ) -> Result<Response<wire::ProbeAnswer>, Status> {
+        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+        let length = (request.into_inner().answer as usize).min(ZEROS.len());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Response::new(wire::ProbeAnswer {
+            payload: ZEROS.get(..length).map(Bytes::from_static).unwrap_or_default(),
+            protocol: PROTOCOL,
+            unix_micros: u64::try_from(since.as_micros()).unwrap_or_default(),
+        }))
     }
 
     async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {

@@ -158,6 +158,37 @@ fn log_lines_are_objects_that_name_run_worker_and_step() {
 }
 
 #[test]
+fn a_doctor_names_what_is_wrong() {
+    let site = endless();
+    let (_coordinator, address) = site.coordinator(None, &ADMIN);
+    let reached = ["doctor", "--coordinator", &address.to_string(), "--json"];
+    let (code, process) = ended(&site, "doctor", &reached);
+    let findings: Vec<Value> = serde_json::from_str(&process.output()).unwrap();
+    let wrong = findings.iter().filter(|finding| finding["verdict"] == "wrong").count();
+    assert_eq!(code, Some(i32::from(wrong > 0)), "{findings:?}");
+    let of =
+        |findings: &[Value], what: &str| findings.iter().find(|finding| finding["what"] == what).cloned();
+    for what in ["processor", "blas", "numerics", "speed", "cores", "memory", "open files", "clock", "cache"]
+    {
+        assert!(of(&findings, what).is_some(), "{what}");
+    }
+    let reached = of(&findings, "coordinator").unwrap();
+    assert_eq!(reached["found"], format!("{address} answers, protocol {PROTOCOL}"));
+    for what in ["round trip", "bandwidth", "clocks"] {
+        assert!(of(&findings, what).is_some(), "{what}");
+    }
+
+    // Nobody there, and more workers than there can be descriptors for.
+    let (code, process) =
+        ended(&site, "ill", &["doctor", "--coordinator", "127.0.0.1:1", "--workers", "4000000000"]);
+    let (text, errors) = (process.output(), process.errors());
+    assert_eq!(code, Some(1), "{text}{errors}");
+    let ill = |what: &str| text.lines().any(|line| line.starts_with(what) && line.contains("  WRONG  "));
+    assert!(ill("coordinator") && ill("open files") && text.contains("-> raise the limit"), "{text}");
+    assert!(errors.contains("things are wrong"), "{errors}");
+}
+
+#[test]
 fn a_status_of_nobody_says_what_to_do() {
     let site = endless();
     let (code, process) = ended(&site, "status", &["status", "127.0.0.1:1"]);

@@ -4,6 +4,7 @@
 mod connect;
 mod dial;
 mod join;
+mod probe;
 mod served;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::session::{Input, Output, Session};
 use crate::view::{Observer, State};
 use connect::{Lost, Streams};
 pub use dial::{Trouble, Trust};
+pub use probe::{Probed, probe};
 
 /// How a worker is started.
 #[derive(Clone, Debug)]

@@ -13,4 +13,4 @@ pub mod task;
 pub mod view;
 pub mod weights;
 
-pub use client::{Ended, Options, Trouble, Trust, run};
+pub use client::{Ended, Options, Probed, Trouble, Trust, probe, run};

@@ -2,6 +2,7 @@
 
 pub mod certs;
 pub mod coordinator;
+pub mod doctor;
 pub mod evaluate;
 pub mod init;
 pub mod inspect;

@@ -110,6 +110,10 @@ impl Cluster for Fake {
         Ok(held(self.scene().tensors))
     }
 
+    async fn probe(&self, _: Request<wire::ProbeRequest>) -> Result<Response<wire::ProbeAnswer>, Status> {
+        Err(Status::unimplemented("an older release"))
+    }
+
     async fn rows(&self, _: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst);
         let parts = self.scene().rows.get(request).cloned().unwrap_or_default();

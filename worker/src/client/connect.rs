@@ -12,7 +12,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-use super::dial::{Dialer, Seen, Trouble};
+use super::dial::{Dialer, Seen, Trouble, Trust};
 use super::join::Joined;
 use super::served::RowsClient;
 use super::{Heartbeat, Options};
@@ -70,7 +70,7 @@ impl From<tonic::Status> for Lost {
 }
 
 /// A connection of its own, with the transport's settings.
-async fn channel(options: &Options, seen: &Seen) -> Result<Channel, Lost> {
+pub(super) async fn channel(coordinator: &str, trust: &Trust, seen: &Seen) -> Result<Channel, Lost> {
     let failed = |error: tonic::transport::Error| {
         // The interesting part is what lies below "transport error".
         let mut cause: &dyn std::error::Error = &error;
@@ -82,9 +82,8 @@ async fn channel(options: &Options, seen: &Seen) -> Result<Channel, Lost> {
             cause = source;
         }
     };
-    let dialer =
-        Dialer { coordinator: options.coordinator.clone(), trust: options.trust.clone(), seen: seen.clone() };
-    Endpoint::from_shared(format!("http://{}", options.coordinator))
+    let dialer = Dialer { coordinator: coordinator.to_owned(), trust: trust.clone(), seen: seen.clone() };
+    Endpoint::from_shared(format!("http://{coordinator}"))
         .map_err(failed)?
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
@@ -124,7 +123,7 @@ fn processor() -> String {
 /// Connects and says Hello.
 pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
     let seen = Seen::default();
-    let client = ClusterClient::new(channel(options, &seen).await?);
+    let client = ClusterClient::new(channel(&options.coordinator, &options.trust, &seen).await?);
     let mut client = client.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT);
     let (out, outgoing) = mpsc::unbounded_channel::<wire::FromWorker>();
     let hello = FromWorker::Hello(Hello {
@@ -149,12 +148,15 @@ impl Connection {
 
     /// For rows, a connection of its own.
     pub(super) async fn rows(&self, session: Session) -> Result<RowsClient, Lost> {
-        Ok(RowsClient::new(channel(&self.options, &Seen::default()).await?, session))
+        Ok(RowsClient::new(
+            channel(&self.options.coordinator, &self.options.trust, &Seen::default()).await?,
+            session,
+        ))
     }
 
     /// Opens the tensor connection and tells the coordinator that this worker is ready.
     pub(super) async fn open_tensors(self, joined: &Joined) -> Result<Streams, Lost> {
-        let mut channel = channel(&self.options, &Seen::default()).await?;
+        let mut channel = channel(&self.options.coordinator, &self.options.trust, &Seen::default()).await?;
         let (tensors_out, outgoing) = mpsc::unbounded_channel::<wire::TensorsUp>();
         let session: Session = joined.session;
         tensors_out.send(Up::Open(session).into()).map_err(|_| Lost::Closed)?;
