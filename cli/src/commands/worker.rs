@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 const NOWHERE: &str = "no coordinator: give --coordinator HOST:PORT, set LOCKSTEP_COORDINATOR, or start this by a \
-                       launcher that sets MASTER_ADDR or SLURM_JOB_NODELIST";
+                       launcher that sets MASTER_ADDR or SLURM_JOB_NODELIST (see lockstep worker --help)";
 
 /// Shows the service manager that this runtime turns.
 async fn watch() {

@@ -14,6 +14,8 @@ pub(super) fn folder() -> PathBuf {
 /// Of the files in a folder; none if it is not there.
 pub(super) fn read(folder: &Path) -> Files {
     let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
+    // Data that the examples fetch lie in folders beside their run files.
+    let entries = entries.filter(|entry| entry.file_type().unwrap().is_file());
     let name = |entry: &fs::DirEntry| entry.file_name().into_string().unwrap();
     let mut files: Files = entries.map(|entry| (name(&entry), fs::read(entry.path()).unwrap())).collect();
     files.sort();
