@@ -57,7 +57,7 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     /// Print a model's metrics on data
     Evaluate(commands::evaluate::Arguments),
-    /// Write a model's predictions for rows as CSV
+    /// Write a model's predictions for rows as CSV or Parquet
     Predict(commands::predict::Arguments),
     /// Write a run file for data
     Init(commands::init::Arguments),

@@ -1,7 +1,11 @@
 //! `lockstep predict`: raw rows in, labels or numbers out.
 
+#![allow(clippy::unwrap_used, reason = "this is all test")]
+
 mod common;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
 use common::{Trained, column, example, records, refused, stdout};
 
 #[test]
@@ -95,3 +99,43 @@ fn images_with_and_without_labels() {
     let found = column(&records(&alone), "prediction");
     assert_eq!(found, labels.iter().map(ToString::to_string).collect::<Vec<_>>());
 }
+
+/// Columns of a Parquet file as the CSV has them.
+fn parquet_records(path: &str) -> Vec<Vec<String>> {
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+    let file = std::fs::File::open(path).unwrap();
+    let mut lines = Vec::new();
+    for batch in ParquetRecordBatchReader::try_new(file, 1000).unwrap() {
+        let batch = batch.unwrap();
+        if lines.is_empty() {
+            lines.push(batch.schema().fields().iter().map(|field| field.name().clone()).collect());
+        }
+        for row in 0..batch.num_rows() {
+            let cell = |column: &arrow_array::ArrayRef| match column.as_string_opt::<i32>() {
+                Some(labels) => labels.value(row).to_owned(),
+                None => format!("{:?}", column.as_primitive::<Float32Type>().value(row)),
+            };
+            lines.push(batch.columns().iter().map(cell).collect());
+        }
+    }
+    lines
+}
+
+#[test]
+fn parquet_says_what_csv_says() {
+    let digits = Trained::example("digits.toml", &["train.epochs=1"]);
+    let number = Trained::example("digits.toml", &NUMBER);
+    for (run, columns) in [(&digits, 11), (&number, 1)] {
+        let data = example("digits-test.csv");
+        let csv = records(&stdout(&["predict", &run.path(), &data, "--out", "-"]));
+        let out = run.file("out.Parquet");
+        assert_eq!(stdout(&["predict", &run.path(), &data, "--out", &out]), "");
+        let found = parquet_records(&out);
+        assert_eq!((found.len(), found[0].len()), (361, columns));
+        assert!(found == csv);
+    }
+}
+
+/// The digit as a number instead of a class.
+const NUMBER: [&str; 3] =
+    ["train.epochs=1", "model.loss=mean_squared_error", "model.layers=[{ linear = 1 }]"];
