@@ -5,8 +5,8 @@
 //!                └──▶ Refusal: counted, told
 //! ```
 //!
-//! [`accept`] owns the listener, [`handshake`] lets one connection in or not, [`living`] ends those whose
-//! certificate is revoked, [`keeper`] holds what the files say and reads them again.
+//! `accept` owns the listener, `handshake` lets one connection in or not, `living` ends those whose
+//! certificate is revoked, `keeper` holds what the files say and reads them again.
 
 mod accept;
 mod clients;
