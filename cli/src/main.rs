@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            print::note(&failure);
+            print::failure(&failure);
             ExitCode::from(failure.code())
         }
     }
