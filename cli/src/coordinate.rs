@@ -90,7 +90,7 @@ pub fn window() -> (Publisher, Window) {
 }
 
 /// Reads and checks everything before any worker starts. Once this process has the run's kernel, and before
-/// it reads data, it calls `listen`.
+/// it reads data, it hears signals and calls `listen`.
 ///
 /// # Errors
 /// Bad run file or data (78), a directory that holds a run (2), or the system refuses (1).
