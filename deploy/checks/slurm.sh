@@ -79,6 +79,8 @@ again() {
   scontrol update jobid="$job" starttime=now || true
   [[ $(grep -c "worker slurm-$job.0-[012] on n[123] joined" "$WORK/run/lockstep.log") -ge 6 ]]
 }
+# slurmd takes a start in the second of a kill for one from before it, and refuses it.
+sleep 2
 until_true 200 "the job goes on" again
 # A node that loses its worker does not end the job.
 for pid in $(ip netns pids "$(space n3)"); do
