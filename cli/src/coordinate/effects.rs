@@ -13,7 +13,7 @@ use lockstep_core::digest::Digest;
 use tracing::{Span, error, info, info_span, warn};
 
 use super::serve::Stopping;
-use crate::service_manager::Watchdog;
+use crate::service_manager::{self, Watchdog};
 use crate::show::Show;
 
 /// The digest of the newest checkpoint.
@@ -95,6 +95,7 @@ impl Effects for RunEffects {
 
     fn notice(&mut self, notice: Notice) {
         if matches!(notice, Notice::Stopping { .. }) {
+            service_manager::stopping();
             self.stopping.store(true, Ordering::Relaxed);
         }
         let (worker, step) = notice.about();
