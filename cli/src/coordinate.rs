@@ -14,7 +14,7 @@ use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
 use lockstep_coordinator::view::{self, Publisher, View, Window};
 use lockstep_coordinator::watch::{Best, Watch};
-use lockstep_coordinator::{Coordinator, Stopper};
+use lockstep_coordinator::{Coordinator, Stopper, Trace};
 use lockstep_core::model::Model;
 use lockstep_core::run::{
     self,
@@ -23,6 +23,7 @@ use lockstep_core::run::{
 use lockstep_data::{Goal, Prepared, Skipped};
 use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use lockstep_proto::settings::TRACE;
 use tracing::Instrument;
 
 use crate::environment;
@@ -262,6 +263,10 @@ impl Ready {
         let ended = serve(listening, until, |listener, mut coordinator| {
             coordinator.show(publisher);
             let span = tracing::info_span!("run", run = run.name, step = done);
+            // Apart from the log's, whose step changes with each.
+            let traced = tracing::trace_span!(target: TRACE, "run", run = run.name, from = done);
+            let parent = log::parent(&traced);
+            let coordinator = coordinator.traced(Trace { run: traced, parent });
             coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat).instrument(span)
         })?;
         show.clear();
