@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lockstep_coordinator::Trace;
 use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::door::Door;
@@ -23,6 +24,7 @@ use lockstep_core::run::{
 use lockstep_data::{Goal, Prepared, Skipped};
 use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use lockstep_proto::settings::TRACE;
 use tracing::Instrument;
 
 use crate::environment;
@@ -270,6 +272,10 @@ impl Ready {
         let ended = server.run(listening, until, &stopping, |listener, mut coordinator| {
             coordinator.show(publisher);
             let span = tracing::info_span!("run", run = run.name, step = done);
+            // Apart from the log's, whose step changes with each.
+            let traced = tracing::trace_span!(target: TRACE, "run", run = run.name, from = done);
+            let parent = log::parent(&traced);
+            let coordinator = coordinator.traced(Trace { run: traced, parent });
             coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat).instrument(span)
         })?;
         show.clear();

@@ -88,6 +88,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
     };
+    log::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -87,6 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             .map_err(|(root, error)| Failure::usage(format!("--data {root}: {error}")))?,
         keep_kernel: environment::keeps_kernel(),
         observer,
+        follow: log::follow,
     };
     let runtime = runtime::current_thread()?;
     let ended = runtime.block_on(async {
