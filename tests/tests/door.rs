@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 use lockstep_proto::tls::{Fingerprint, Identity, Token, door};
-use lockstep_tests::cluster::{Forge, Paper, Process, RunFile, Site, knock};
+use lockstep_tests::cluster::http::get;
+use lockstep_tests::cluster::{Forge, Paper, Process, RunFile, Site, knock, secrets_are_nowhere};
 use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 
@@ -202,8 +203,11 @@ fn under_a_low_limit_of_files_strangers_are_turned_away() {
 fn the_join_line_lets_a_worker_in_and_nothing_less_does() {
     let site = endless();
     let anywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
-    let (mut coordinator, listening) = site.coordinator(Some(anywhere), &[]);
+    let (mut coordinator, listening) = site.coordinator(Some(anywhere), &["--admin", "127.0.0.1:0"]);
     let address = SocketAddr::from(([127, 0, 0, 1], listening.port()));
+    let admin: SocketAddr = site.until("the admin listener is there", || {
+        coordinator.errors().split_once("admin on http://")?.1.split_once(": ")?.0.parse().ok()
+    });
     let line = site.until("the join line is printed", || {
         let errors = coordinator.errors();
         let line = errors.lines().find(|line| line.contains("lockstep worker --coordinator"))?;
@@ -261,6 +265,7 @@ fn the_join_line_lets_a_worker_in_and_nothing_less_does() {
         assert_eq!(knock::answer(&mut third, &door::NO_PROOF).await.unwrap(), door::Answer::NoToken as u8);
     });
     goes_on(&site);
+    let told = ["/metrics", "/status", "/readyz", "/"].map(|path| get(admin, path).body);
     stop(&site, &mut coordinator, &mut steady);
     let log = site.log();
     for line in
@@ -270,7 +275,11 @@ fn the_join_line_lets_a_worker_in_and_nothing_less_does() {
     }
     let key = fs::read_to_string(secrets.join("tls.key")).unwrap();
     let key: String = key.lines().filter(|line| !line.starts_with('-')).collect();
-    nowhere(site.folder(), &[token.trim(), &key[40..], "BEGIN PRIVATE KEY"], &[&secrets]);
+    let hidden = [token.trim(), &key[40..], "BEGIN PRIVATE KEY"];
+    secrets_are_nowhere(site.folder(), &hidden, &[&secrets]);
+    for text in &told {
+        assert!(!hidden.iter().any(|secret| text.contains(secret)), "{text}");
+    }
 
     // A resume has the same line.
     let (mut again, _) = site.coordinator(Some(anywhere), &["--resume"]);
@@ -295,25 +304,6 @@ fn the_join_line_lets_a_worker_in_and_nothing_less_does() {
 fn pin_of(secrets: &Path) -> String {
     let identity = Identity::read(secrets).unwrap();
     Fingerprint::of(&identity.authorities[0]).to_string()
-}
-
-/// Fails if a secret stands in any file of a folder, but for these.
-fn nowhere(folder: &Path, secrets: &[&str], but: &[&Path]) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if but.contains(&path.as_path()) {
-            continue;
-        }
-        if path.is_dir() {
-            nowhere(&path, secrets, but);
-            continue;
-        }
-        let bytes = fs::read(&path).unwrap();
-        for secret in secrets {
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "a secret stands in {}", path.display());
-        }
-    }
 }
 
 #[test]

@@ -8,8 +8,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use lockstep_tests::cluster::{Forge, Oracle, Paper, Process, RunFile, Site};
+use lockstep_proto::tls::{Identity, door};
+use lockstep_tests::cluster::{Forge, Oracle, Paper, Process, RunFile, Site, knock, secrets_are_nowhere};
 use nix::sys::signal::Signal;
+use rustls::version::TLS13;
 
 /// A run that goes on until it is stopped.
 fn endless() -> String {
@@ -53,6 +55,14 @@ fn certificates_and_a_token_change_no_bit() {
     workers.iter_mut().for_each(|worker| site.succeed(worker));
     assert!(!site.log().contains("refused"), "{}", site.log());
     Oracle::new(&site).assert_equal(&site);
+    // Nor does a run that is finished hold a secret: its results, its record, its logs.
+    let secrets = [&"5".repeat(64)[..], "BEGIN PRIVATE KEY"];
+    assert!(site.run_dir().join("results.json").exists());
+    secrets_are_nowhere(
+        site.folder(),
+        &secrets,
+        &[&site.folder().join("certs"), &site.folder().join("token")],
+    );
 }
 
 #[test]
@@ -171,7 +181,62 @@ fn a_worker_that_is_revoked_is_put_out_and_stays_out() {
     site.end(&mut steady);
 }
 
-/// ECDSA and RSA, and an authority between: what openssl makes, as its manual says.
+/// As cert-manager does it, a while before the old ones expire.
+#[test]
+fn renewed_certificates_are_taken_up_while_a_run_goes_on() {
+    let site = Site::new(&endless());
+    made_by_the_command(&site);
+    let own = |of: &str| site.folder().join("certs").join(of);
+    let shown = |of: &str| Identity::read(&own(of)).unwrap().chain[0].clone();
+    let (mut coordinator, address) = site.coordinator(None, &["--certs", "certs/coordinator"]);
+    let mut steady = site.worker("steady", address, &["--certs", "certs/workers/worker"]);
+    site.until_logged("worker steady on", 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let seen = || {
+        let certs = own("workers/worker");
+        let stream = runtime.block_on(knock::tls(address, Some(&certs), &TLS13, door::ALPN)).unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+    };
+    let before = shown("coordinator");
+    assert_eq!(seen(), before);
+    for arguments in [
+        &["certs", "init", "certs", "--name", "127.0.0.1", "--renew", "--days", "30"][..],
+        &["certs", "worker", "worker", "--dir", "certs", "--renew"],
+    ] {
+        let made = site.command(arguments).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    let after = shown("coordinator");
+    assert_ne!(before, after);
+    site.until("the new certificate is shown", || (seen() == after).then_some(()));
+    let mut late = site.worker("late", address, &["--certs", "certs/workers/worker"]);
+    site.until_logged("worker late on", 1);
+    goes_on(&site);
+    assert!(!site.log().contains("worker steady is gone"), "{}", site.log());
+
+    // What has gone without --renew is refused, and a certificate that nobody made cannot be revoked.
+    for (arguments, says) in [
+        (&["certs", "worker", "worker", "--dir", "certs"][..], "--renew replaces it"),
+        (&["certs", "init", "certs"], "--renew the coordinator's anew"),
+        (&["certs", "revoke", "nobody", "--dir", "certs"], "nobody"),
+        (&["certs", "revoke", "coordinator", "--dir", "certs"], "make a new authority"),
+    ] {
+        let refused = site.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(2) && errors.contains(says), "{arguments:?}: {errors}");
+    }
+    // One from elsewhere is revoked by its file.
+    let certificate = own("workers/worker/tls.crt");
+    let arguments = ["certs", "revoke", "--certificate", certificate.to_str().unwrap(), "--dir", "certs"];
+    let revoked = site.command(&arguments).output().unwrap();
+    assert!(revoked.status.success(), "{revoked:?}");
+    assert_eq!(site.end(&mut late).code(), Some(1), "{}", site.logs());
+    goes_on(&site);
+    stop(&site, &mut coordinator);
+    site.end(&mut steady);
+}
+
+/// ECDSA, RSA and Ed25519, and an authority between: what openssl makes, as its manual says.
 #[test]
 fn certificates_by_openssl_are_taken() {
     if std::process::Command::new("openssl").arg("version").output().is_err() {
@@ -190,10 +255,10 @@ fn certificates_by_openssl_are_taken() {
         assert_eq!(site.end(&mut stop).code(), Some(code), "{}", stop.errors());
         assert!(stop.errors().contains(says), "{}", stop.errors());
     }
-    let mut workers = ["ecdsa", "rsa"].map(|name| site.worker(name, address, &["--certs", name]));
+    let mut workers = ["ecdsa", "rsa", "ed25519"].map(|name| site.worker(name, address, &["--certs", name]));
     site.succeed(&mut coordinator);
     workers.iter_mut().for_each(|worker| site.succeed(worker));
-    assert_eq!(site.results().workers.joined, 2, "{}", site.log());
+    assert_eq!(site.results().workers.joined, 3, "{}", site.log());
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod proxy;
 mod random;
 mod raw;
 mod run_file;
+mod secrets;
 mod site;
 pub mod wait;
 
@@ -32,4 +33,5 @@ pub use proxy::Proxy;
 pub use random::Moments;
 pub use raw::Raw;
 pub use run_file::RunFile;
+pub use secrets::secrets_are_nowhere;
 pub use site::Site;

@@ -1,4 +1,4 @@
-# An authority in RSA, one below it in ECDSA, and what the second has signed.
+# An authority in RSA, one below it in ECDSA, and what the second has signed: keys of all kinds.
 set -euo pipefail
 days="-days 30"
 openssl req -x509 -newkey rsa:2048 -nodes -keyout root.key -out root.crt $days -subj "/CN=root" \
@@ -23,5 +23,6 @@ issue coordinator "RSA -pkeyopt rsa_keygen_bits:2048" \
     'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth'
 issue ecdsa "EC -pkeyopt ec_paramgen_curve:P-384" 'extendedKeyUsage=clientAuth'
 issue rsa "RSA -pkeyopt rsa_keygen_bits:3072" 'extendedKeyUsage=clientAuth'
+issue ed25519 ED25519 'extendedKeyUsage=clientAuth'
 issue admin "EC -pkeyopt ec_paramgen_curve:P-256" \
     'subjectAltName=URI:urn:lockstep:admin\nextendedKeyUsage=clientAuth'
