@@ -39,11 +39,11 @@ impl Cluster {
         self.site.until_logged(" joined with ", self.workers.len());
     }
 
-    /// Waits until a fault has fallen that was asked for.
+    /// Waits until a fault has fallen that was asked for, while the run goes on.
     pub(crate) fn strike(&self, worker: usize, fault: Fault, moment: Moment) {
         let before = self.seen(worker).faults;
         self.network.strike(worker, fault, moment);
-        self.site.until("a fault falls", || (self.seen(worker).faults > before).then_some(()));
+        self.until("a fault falls", |_| self.seen(worker).faults > before);
     }
 
     /// Waits for a step, or for the end.
@@ -54,22 +54,45 @@ impl Cluster {
         });
     }
 
+    /// Waits while the run goes on: not after its end, and not while it says again and again that it waits.
+    fn until(&self, what: &str, done: impl Fn(&str) -> bool) {
+        self.site.until(what, || {
+            let log = self.site.log();
+            if done(&log) {
+                return Some(());
+            }
+            let ended = self.site.run_dir().join("results.json").exists();
+            let stands = log.matches("still waiting").count() >= 3;
+            assert!(!ended && !stands, "in vain until {what}; ended: {ended}\n{}", self.site.logs());
+            None
+        });
+    }
+
+    fn until_logged(&self, text: &str, times: usize) {
+        self.until(&format!("the log says {times} times {text:?}"), |log| log.matches(text).count() >= times);
+    }
+
     /// Waits until the coordinator has not heard of a worker for as long as three of its heartbeats.
     pub(crate) fn until_missed(&self, worker: usize, times: usize) {
         let text = format!("worker {} is gone (silent for {} ms)", name(worker), 3 * HEARTBEAT);
-        self.site.until_logged(&text, times);
+        self.until_logged(&text, times);
+    }
+
+    /// Waits until a worker is in the run no more, whatever told.
+    pub(crate) fn until_gone(&self, worker: usize) {
+        self.until_logged(&format!("worker {} is gone", name(worker)), 1);
     }
 
     /// Waits until a worker is in the run for so many times.
     pub(crate) fn until_joined(&self, worker: usize, times: usize) {
-        self.site.until_logged(&format!("worker {} on", name(worker)), times);
+        self.until_logged(&format!("worker {} on", name(worker)), times);
     }
 
     /// Waits until so many connections are dead, and neither process believes in one of them.
     pub(crate) fn until_closed(&self, worker: usize, least: usize) {
-        self.site.until("dead connections are closed at both ends", || {
+        self.until("dead connections are closed at both ends", |_| {
             let seen = self.seen(worker);
-            (seen.dead() >= least && seen.believed() == 0).then_some(())
+            seen.dead() >= least && seen.believed() == 0
         });
     }
 

@@ -104,7 +104,8 @@ fn run_seed(seed: u64, oracle: &Oracle) -> Fallen {
         *fallen.entry(fault).or_default() += 1;
         // Shorter or longer than three heartbeats.
         moments.pause(Duration::from_millis(3000));
-        if moments.below(4) == 0 && cluster.coordinator.ended().is_none() {
+        let early = cluster.site.step() < u64::from(run.epochs) * STEPS / 2;
+        if moments.below(3) == 0 && early {
             cluster.restart_coordinator();
         }
         // The last may stay, where the others are enough.
