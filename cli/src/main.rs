@@ -15,6 +15,7 @@ mod print;
 mod reading;
 mod remote;
 mod rows;
+mod runtime;
 mod security;
 mod service_manager;
 mod show;
@@ -51,6 +52,8 @@ enum Command {
     Worker(commands::worker::Arguments),
     /// Print what a running coordinator or worker is doing
     Status(commands::status::Arguments),
+    /// End a run with a checkpoint, or ask one of its workers to leave
+    Stop(commands::stop::Arguments),
     /// Make and revoke certificates, for clusters across machines
     Certs(commands::certs::Arguments),
     /// Say whether this machine is fit to compute and to reach a coordinator, and what to do if not
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Up(arguments) => commands::up::run(arguments),
         Command::Worker(arguments) => commands::worker::run(&arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
+        Command::Stop(arguments) => commands::stop::run(&arguments),
         Command::Certs(arguments) => commands::certs::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments),

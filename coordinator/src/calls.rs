@@ -32,6 +32,22 @@ pub(crate) enum Call {
     Notice(Notice),
     /// Rows that the run needs cannot be had.
     Failed(String),
+    /// An admin asks the run, or one worker, to end in order.
+    Ask { worker: Option<String>, by: String, answer: oneshot::Sender<Result<Asked, NoSuchWorker>> },
     /// A signal.
     Stop,
 }
+
+/// What was asked for is on its way.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) run: String,
+    /// At hand.
+    pub(crate) step: u64,
+    /// Workers that go on.
+    pub(crate) staying: u32,
+}
+
+/// No worker of that name is here; these are.
+#[derive(Debug)]
+pub(crate) struct NoSuchWorker(pub(crate) Vec<String>);

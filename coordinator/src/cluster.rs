@@ -44,7 +44,9 @@ pub enum Input {
     },
     /// Rows that the run needs cannot be had.
     Failed(String),
-    /// A signal.
+    /// The session's worker is to go.
+    Drain(Session),
+    /// A signal, or an admin.
     Stop,
 }
 
@@ -159,6 +161,7 @@ impl Cluster {
             Input::Gone(session, why) => self.machine.handle(now, Event::Gone(session, why)),
             Input::Saved { step, result } => self.machine.handle(now, Event::Saved { step, result }),
             Input::Failed(why) => self.machine.handle(now, Event::Failed(why)),
+            Input::Drain(session) => self.machine.handle(now, Event::Drain(session)),
             Input::Stop => {
                 let untouched = self.reducer.ledger().untouched();
                 self.machine.handle(now, Event::Stop { untouched });

@@ -10,7 +10,7 @@ use lockstep_proto::message::{Down, FromWorker, Outcome, ToWorker, Up};
 use tokio::sync::mpsc;
 use tracing::Span;
 
-use crate::calls::Call;
+use crate::calls::{Asked, Call, NoSuchWorker};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Input, Output};
 use crate::door;
@@ -225,10 +225,34 @@ impl<E: Effects> Driver<E> {
                 Input::Saved { step, result }
             }
             Call::Failed(why) => Input::Failed(why),
+            Call::Ask { worker, by, answer } => {
+                // Whoever asked may be gone; it is done all the same.
+                let _ = answer.send(self.ask(worker, by));
+                return;
+            }
             Call::Stop => Input::Stop,
         };
         let now = self.clock.now();
         self.cluster.handle(now, input);
+    }
+
+    /// An admin's wish is told and followed.
+    fn ask(&mut self, worker: Option<String>, by: String) -> Result<Asked, NoSuchWorker> {
+        let machine = self.cluster.machine();
+        let input = match &worker {
+            None => Input::Stop,
+            Some(name) => match machine.session_of(name) {
+                Some(session) => Input::Drain(session),
+                None => return Err(NoSuchWorker(machine.here())),
+            },
+        };
+        let step = machine.progress().step;
+        self.effects.notice(Notice::Asked { by, worker, step });
+        let now = self.clock.now();
+        self.cluster.handle(now, input);
+        let run = self.showing.publisher.as_ref().map(|publisher| publisher.frame().run).unwrap_or_default();
+        let staying = self.cluster.machine().here().len();
+        Ok(Asked { run, step, staying: u32::try_from(staying).unwrap_or(u32::MAX) })
     }
 
     /// Performs what is to be done; how the run ended, if it did.

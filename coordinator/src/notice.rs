@@ -49,6 +49,15 @@ pub enum Notice {
     },
     /// Something happened at the door that people should know.
     Door(String),
+    /// An admin asks the run, or one worker, to end in order.
+    Asked {
+        /// The admin.
+        by: String,
+        /// The worker's name.
+        worker: Option<String>,
+        /// In this step.
+        step: u64,
+    },
     /// A worker computes other bits and was taken all the same.
     Relaxed {
         /// Its name.
@@ -115,7 +124,7 @@ pub enum Notice {
         /// What went wrong.
         why: String,
     },
-    /// A signal came.
+    /// A signal came, or an admin asked for it.
     Stopping {
         /// The step at hand.
         step: u64,
@@ -138,6 +147,7 @@ impl Notice {
             | Self::Skipped { step, .. }
             | Self::NotSaved { step, .. }
             | Self::Stopping { step } => (None, Some(*step)),
+            Self::Asked { worker, step, .. } => (worker.as_deref(), Some(*step)),
             Self::NotLetIn { .. } | Self::Door(_) | Self::NoAudit => (None, None),
         }
     }
@@ -223,6 +233,8 @@ impl fmt::Display for Notice {
                 write!(f, "{times} connections were refused, the last from {from}: {why}")
             }
             Self::Door(text) => f.write_str(text),
+            Self::Asked { by, worker: Some(worker), .. } => write!(f, "{by} asks worker {worker} to leave"),
+            Self::Asked { by, worker: None, .. } => write!(f, "{by} asks the run to stop"),
             Self::Relaxed { worker, text } => {
                 write!(f, "worker {worker} takes part although it computes other bits: {text}")
             }

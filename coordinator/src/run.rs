@@ -86,10 +86,10 @@ impl Coordinator {
         heartbeat: Duration,
     ) -> io::Result<Ended> {
         let connections = self.door.open(listener, self.own.clone(), heartbeat);
-        let refusals = self.refusals();
+        let (refusals, kept_out) = (self.refusals(), self.door.refused());
         let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat, self.showing);
         let (done, shutdown) = oneshot::channel::<()>();
-        let server = tokio::spawn(service::serve(connections, self.own, rows, refusals, async {
+        let server = tokio::spawn(service::serve(connections, self.own, rows, refusals, kept_out, async {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();

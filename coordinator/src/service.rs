@@ -22,9 +22,10 @@ use tonic::codegen::{BoxFuture, Service as TowerService, http};
 use tonic::server::NamedService;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::calls::Call;
+use crate::calls::{Asked, Call, NoSuchWorker};
 use crate::datasets::Datasets;
-use crate::door::{Connection, Peer};
+use crate::door::{self, Connection, Peer, Who, Wish};
+use crate::notice::Notice;
 use crate::outbox;
 use crate::refusals::Refusals;
 use crate::serving::Serving;
@@ -35,9 +36,10 @@ pub(crate) async fn serve(
     calls: mpsc::Sender<Call>,
     rows: Arc<Datasets>,
     refusals: Refusals,
+    kept_out: door::Refusals,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = Arc::new(Service { calls, rows, refusals });
+    let service = Arc::new(Service { calls, rows, refusals, kept_out });
     let generated = ClusterServer::from_arc(service.clone())
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
@@ -53,7 +55,10 @@ pub(crate) async fn serve(
         .await
 }
 
-/// What the server calls.
+const PROBE: &str = "/lockstep.v1.Cluster/Probe";
+const STOP: &str = "/lockstep.v1.Cluster/Stop";
+
+/// What the server calls. Who may call what is decided here, in one place for all calls.
 #[derive(Clone)]
 struct Front {
     service: Arc<Service>,
@@ -74,10 +79,25 @@ impl TowerService<http::Request<Body>> for Front {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != tensors::PATH {
+        let service = self.service.clone();
+        let path = request.uri().path();
+        let wish = match path {
+            PROBE => Wish::Probe,
+            STOP => Wish::Stop,
+            _ => Wish::Work,
+        };
+        let peer = request.extensions().get::<Peer>();
+        let denied = peer.map_or(&Who::Anyone, |peer| &peer.who).denied(wish);
+        if let Some((refusal, text)) = denied {
+            let from = peer.map_or("somewhere".into(), |peer| peer.address.ip().to_string());
+            return Box::pin(async move {
+                service.keep_out(refusal, from).await;
+                Ok(Status::permission_denied(text).into_http())
+            });
+        }
+        if path != tensors::PATH {
             return self.generated.call(request);
         }
-        let service = self.service.clone();
         Box::pin(async move {
             let answer = service.exchange(tensors::Incoming::new(request.into_body())).await;
             Ok(answer.unwrap_or_else(|status| service.refused(status).into_http()))
@@ -89,6 +109,7 @@ struct Service {
     calls: mpsc::Sender<Call>,
     rows: Arc<Datasets>,
     refusals: Refusals,
+    kept_out: door::Refusals,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -125,6 +146,19 @@ impl Cluster for Service {
             protocol: PROTOCOL,
             unix_micros: u64::try_from(since.as_micros()).unwrap_or_default(),
         }))
+    }
+
+    async fn stop(&self, request: Request<wire::StopRequest>) -> Result<Response<wire::StopAnswer>, Status> {
+        let by = match request.extensions().get::<Peer>() {
+            Some(Peer { who, address }) => format!("{who} ({})", address.ip()),
+            None => Who::Anyone.to_string(),
+        };
+        let wire::StopRequest { worker } = request.into_inner();
+        let worker = Some(worker).filter(|worker| !worker.is_empty());
+        let (answer, asked) = oneshot::channel();
+        self.call(Call::Ask { worker, by, answer }).await?;
+        let Asked { run, step, staying } = asked.await.map_err(|_| ended())?.map_err(no_such_worker)?;
+        Ok(Response::new(wire::StopAnswer { run, step, staying }))
     }
 
     async fn rows(&self, request: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
@@ -195,6 +229,15 @@ impl Service {
         }
         tokio::spawn(forward(incoming, self.calls.clone(), self.refusals.clone(), session, Call::Up));
         Ok(tensors::answer(outgoing.map(wire::TensorsDown::from)))
+    }
+
+    /// Counts it, and tells if it is time to.
+    async fn keep_out(&self, refusal: door::Refusal, from: String) {
+        if let Some(times) = self.kept_out.add(refusal) {
+            let notice = Notice::NotLetIn { from, why: refusal.to_string(), times };
+            // Without a driver the run has ended.
+            let _ = self.calls.send(Call::Notice(notice)).await;
+        }
     }
 
     async fn call(&self, call: Call) -> Result<(), Status> {
@@ -273,4 +316,19 @@ fn ended() -> Status {
 
 fn unknown(session: Session) -> Status {
     Status::permission_denied(format!("session {session} is not one of this run's, or has ended"))
+}
+
+/// Names in a status, which travels as a header.
+const MOST_NAMES: usize = 20;
+
+fn no_such_worker(NoSuchWorker(here): NoSuchWorker) -> Status {
+    let more = here.len().saturating_sub(MOST_NAMES);
+    let mut here = here.into_iter().take(MOST_NAMES).collect::<Vec<_>>().join(", ");
+    if here.is_empty() {
+        here = "nobody".into();
+    }
+    if more > 0 {
+        here += &format!(" and {more} more");
+    }
+    Status::not_found(format!("no worker of that name is in the run; here are: {here}"))
 }

@@ -27,6 +27,7 @@ mod moments;
 mod part;
 mod pass;
 mod places;
+mod receiver;
 mod rows;
 mod sketch;
 mod table;
@@ -46,8 +47,9 @@ pub use feature::{Code, Feature, Number};
 pub use formats::{open, reopen};
 pub use infer::Profile;
 pub use load::{Prepared, Skipped, find_change, load, load_watched};
-pub use part::{PartError, Receiver};
+pub use part::PartError;
 pub use places::{FileEntry, TextEntry, cache_folder};
+pub use receiver::Receiver;
 pub use rows::{
     BadCatalog, BlockCache, BlockDigest, Blocks, Catalog, Changed, Entry, Held, Listing, Roots, Rows,
     RowsError, Source, memory,

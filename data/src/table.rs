@@ -93,19 +93,6 @@ pub enum TargetsMut<'a> {
     Ignored,
 }
 
-impl TargetsMut<'_> {
-    /// The place of row `i` alone; none if it is not there.
-    pub(crate) fn row(&mut self, i: usize, width: usize) -> TargetsMut<'_> {
-        match self {
-            Self::Classes(to) => TargetsMut::Classes(to.get_mut(i..=i).unwrap_or_default()),
-            Self::Values(to) => {
-                TargetsMut::Values(to.get_mut(i * width..(i + 1) * width).unwrap_or_default())
-            }
-            Self::Ignored => TargetsMut::Ignored,
-        }
-    }
-}
-
 /// Rows cannot be gathered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatherError {
@@ -120,7 +107,7 @@ pub enum GatherError {
     /// A place for another number of values, or for targets of another kind.
     #[error("the place for {what} has another size or kind than the rows")]
     Place {
-        /// `features`, `targets` or `weights`.
+        /// `features`, `targets` or `rows`.
         what: &'static str,
     },
 }
@@ -231,23 +218,60 @@ impl Table {
     ///
     /// # Errors
     /// A row that is not there, or a place of another size or kind. What was written is unspecified.
-    pub fn gather(&self, rows: &[u64], x: &mut [f32], targets: TargetsMut<'_>) -> Result<(), GatherError> {
+    pub fn gather(
+        &self,
+        rows: &[u64],
+        x: &mut [f32],
+        mut targets: TargetsMut<'_>,
+    ) -> Result<(), GatherError> {
+        self.check_places(rows.len(), x, &targets)?;
+        self.scatter(rows.iter().copied().enumerate(), x, &mut targets)
+    }
+
+    /// Whether `x` and `targets` are places for so many rows.
+    pub(crate) fn check_places(
+        &self,
+        rows: usize,
+        x: &[f32],
+        targets: &TargetsMut<'_>,
+    ) -> Result<(), GatherError> {
+        if rows.checked_mul(self.width) != Some(x.len()) {
+            return Err(GatherError::Place { what: "features" });
+        }
+        let fit = match (&self.targets, targets) {
+            (_, TargetsMut::Ignored) => true,
+            (Targets::Classes { .. }, TargetsMut::Classes(to)) => to.len() == rows,
+            (Targets::Values { width, .. }, TargetsMut::Values(to)) => {
+                rows.checked_mul(*width) == Some(to.len())
+            }
+            _ => false,
+        };
+        if fit { Ok(()) } else { Err(GatherError::Place { what: "targets" }) }
+    }
+
+    /// Copies rows to places: of each pair, the second row of the table to the first place.
+    pub(crate) fn scatter(
+        &self,
+        picks: impl Iterator<Item = (usize, u64)> + Clone,
+        x: &mut [f32],
+        targets: &mut TargetsMut<'_>,
+    ) -> Result<(), GatherError> {
+        let width = self.width;
         match &self.features {
-            Features::F32(all) => each_row(rows, all, x, self.width, |from, to| to.copy_from_slice(from)),
-            Features::U8(all) => each_row(rows, all, x, self.width, |from, to| {
+            Features::F32(all) => {
+                self.each(picks.clone(), all, x, width, |from, to| to.copy_from_slice(from))
+            }
+            Features::U8(all) => self.each(picks.clone(), all, x, width, |from, to| {
                 for (to, byte) in to.iter_mut().zip(from) {
                     *to = DECODED[usize::from(*byte)];
                 }
             }),
-        }
-        .map_err(|error| self.explain(error, "features"))?;
+        }?;
         match (&self.targets, targets) {
-            (_, TargetsMut::Ignored) => Ok(()),
-            (Targets::Classes { of, .. }, TargetsMut::Classes(to)) => each_row(rows, of, to, 1, copy),
-            (Targets::Values { width, of }, TargetsMut::Values(to)) => each_row(rows, of, to, *width, copy),
-            _ => Err(Missed::Place),
+            (Targets::Classes { of, .. }, TargetsMut::Classes(to)) => self.each(picks, of, to, 1, copy),
+            (Targets::Values { width, of }, TargetsMut::Values(to)) => self.each(picks, of, to, *width, copy),
+            _ => Ok(()),
         }
-        .map_err(|error| self.explain(error, "targets"))
     }
 
     /// Copies the weights of rows, in the order given; empties `to` if rows have none.
@@ -255,19 +279,39 @@ impl Table {
     /// # Errors
     /// A row that is not there. What was written is unspecified.
     pub fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), GatherError> {
-        let Some(weights) = &self.weights else {
-            to.clear();
-            return Ok(());
-        };
-        to.resize(rows.len(), 0.0);
-        each_row(rows, weights, to, 1, copy).map_err(|error| self.explain(error, "weights"))
+        to.clear();
+        if self.weights.is_some() {
+            to.resize(rows.len(), 0.0);
+        }
+        self.scatter_weights(rows.iter().copied().enumerate(), to)
     }
 
-    fn explain(&self, missed: Missed, what: &'static str) -> GatherError {
-        match missed {
-            Missed::Row(row) => GatherError::NoRow { row, rows: self.rows },
-            Missed::Place => GatherError::Place { what },
+    /// As [`Table::scatter`]; nothing if rows have no weights.
+    pub(crate) fn scatter_weights(
+        &self,
+        picks: impl Iterator<Item = (usize, u64)>,
+        to: &mut [f32],
+    ) -> Result<(), GatherError> {
+        self.weights.as_ref().map_or(Ok(()), |weights| self.each(picks, weights, to, 1, copy))
+    }
+
+    #[inline(always)]
+    fn each<T, U>(
+        &self,
+        picks: impl Iterator<Item = (usize, u64)>,
+        all: &[T],
+        to: &mut [U],
+        width: usize,
+        write: impl Fn(&[T], &mut [U]),
+    ) -> Result<(), GatherError> {
+        for (place, row) in picks {
+            let start = usize::try_from(row).ok().and_then(|row| row.checked_mul(width));
+            let from = start.and_then(|start| all.get(start..start.checked_add(width)?));
+            let from = from.ok_or(GatherError::NoRow { row, rows: self.rows })?;
+            let to = to.get_mut(place * width..(place + 1) * width);
+            write(from, to.ok_or(GatherError::Place { what: "rows" })?);
         }
+        Ok(())
     }
 }
 
@@ -290,11 +334,6 @@ impl Features {
     }
 }
 
-enum Missed {
-    Row(u64),
-    Place,
-}
-
 /// Byte/255 for every byte.
 static DECODED: [f32; 256] = {
     let mut table = [0.0; 256];
@@ -308,25 +347,6 @@ static DECODED: [f32; 256] = {
 
 fn copy<T: Copy>(from: &[T], to: &mut [T]) {
     to.copy_from_slice(from);
-}
-
-#[inline(always)]
-fn each_row<T, U>(
-    rows: &[u64],
-    all: &[T],
-    to: &mut [U],
-    width: usize,
-    write: impl Fn(&[T], &mut [U]),
-) -> Result<(), Missed> {
-    if rows.len().checked_mul(width) != Some(to.len()) {
-        return Err(Missed::Place);
-    }
-    for (row, to) in rows.iter().zip(to.chunks_exact_mut(width)) {
-        let start = usize::try_from(*row).ok().and_then(|row| row.checked_mul(width));
-        let from = start.and_then(|start| all.get(start..start.checked_add(width)?));
-        write(from.ok_or(Missed::Row(*row))?, to);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -163,6 +163,9 @@ fn samples() -> Vec<Sample> {
     all.push(sample::<_, wire::ProbeRequest>("probe/request", request));
     let answer = wire::ProbeAnswer { payload: Bytes::from_static(&[9]), protocol: 3, unix_micros: 18 };
     all.push(sample::<_, wire::ProbeAnswer>("probe/answer", answer));
+    all.push(sample::<_, wire::StopRequest>("stop/request", wire::StopRequest { worker: "w".into() }));
+    let answer = wire::StopAnswer { run: "digits".into(), step: STEP, staying: 19 };
+    all.push(sample::<_, wire::StopAnswer>("stop/answer", answer));
     all
 }
 

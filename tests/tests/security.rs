@@ -183,6 +183,13 @@ fn certificates_by_openssl_are_taken() {
     let made = std::process::Command::new("bash").arg("make.sh").current_dir(site.folder()).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let (mut coordinator, address) = site.coordinator(None, &["--certs", "coordinator"]);
+    // An admin may ask; there is nobody yet of whom.
+    let listens = address.to_string();
+    for (certs, code, says) in [("admin", 2, "here are: nobody"), ("rsa", 1, "only an admin may do this")] {
+        let mut stop = site.start("stop", &["stop", &listens, "--worker", "ecdsa", "--certs", certs]);
+        assert_eq!(site.end(&mut stop).code(), Some(code), "{}", stop.errors());
+        assert!(stop.errors().contains(says), "{}", stop.errors());
+    }
     let mut workers = ["ecdsa", "rsa"].map(|name| site.worker(name, address, &["--certs", name]));
     site.succeed(&mut coordinator);
     workers.iter_mut().for_each(|worker| site.succeed(worker));

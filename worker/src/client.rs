@@ -1,6 +1,7 @@
 //! The thin client: three connections, and the loop that moves messages between them, the session and
 //! the compute thread. It decides nothing about the run.
 
+mod ask;
 mod connect;
 mod dial;
 mod join;
@@ -24,6 +25,7 @@ use tracing::{Instrument, Span, info};
 use crate::engine::{self, Order};
 use crate::session::{Input, Output, Session};
 use crate::view::{Observer, State};
+pub use ask::{Asked, NotAsked, stop};
 use connect::{Lost, Streams};
 pub use dial::{Trouble, Trust};
 pub use probe::{Probed, probe};
@@ -65,7 +67,7 @@ pub enum Ended {
     Usage(String),
     /// No coordinator in time.
     NoCoordinator,
-    /// Asked to stop: it has handed over what it had.
+    /// Asked to stop, here or by the coordinator: it has handed over what it had.
     Stopped,
 }
 

@@ -13,4 +13,4 @@ pub mod task;
 pub mod view;
 pub mod weights;
 
-pub use client::{Ended, Options, Probed, Trouble, Trust, probe, run};
+pub use client::{Asked, Ended, NotAsked, Options, Probed, Trouble, Trust, probe, run, stop};

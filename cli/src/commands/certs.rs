@@ -5,6 +5,7 @@
 //! DIR/ca/issued              what it has issued to whom, a fingerprint a line
 //! DIR/coordinator/           ca.crt, tls.crt, tls.key, revoked
 //! DIR/workers/NAME/          ca.crt, tls.crt, tls.key
+//! DIR/admins/NAME/           the same, of whoever may use `lockstep stop`
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -26,11 +27,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an authority, a certificate for the coordinator and one for workers
+    /// Make an authority, a certificate for the coordinator, one for workers and one for an admin
     Init(Init),
     /// Make a certificate for another worker
-    Worker(Worker),
-    /// Take a worker's certificates out of force: a running coordinator ends its connections
+    Worker(Client),
+    /// Make a certificate for another admin, who may use lockstep stop
+    Admin(Client),
+    /// Take a worker's or an admin's certificates out of force: a running coordinator ends its connections
     Revoke(Revoke),
 }
 
@@ -52,8 +55,8 @@ struct Init {
 }
 
 #[derive(Debug, Args)]
-struct Worker {
-    /// Whom it is for; each host or team can have one of its own, which can be revoked alone
+struct Client {
+    /// Whom it is for; each host, team or person can have one of its own, which can be revoked alone
     #[arg(value_name = "NAME", value_parser = plain_name)]
     name: String,
     /// Where `certs init` has made the authority
@@ -84,7 +87,8 @@ struct Revoke {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Init(init) => init.run(),
-        Command::Worker(worker) => worker.run(),
+        Command::Worker(client) => client.run(&WORKER),
+        Command::Admin(client) => client.run(&ADMIN),
         Command::Revoke(revoke) => revoke.run(),
     }
 }
@@ -117,9 +121,10 @@ impl Init {
             names.join(", ")
         ));
         if !there {
-            let folder = worker_folder(&self.dir, "worker");
-            issue(&self.dir, &authority, &authority.worker("worker", self.days)?, "worker", &folder)?;
+            let folder = WORKER.issue(&self.dir, &authority, "worker", self.days)?;
             print::note(format!("{}: for workers", folder.display()));
+            let folder = ADMIN.issue(&self.dir, &authority, "admin", self.days)?;
+            print::note(format!("{}: for whoever may stop runs, by lockstep stop", folder.display()));
             print::note(format!(
                 "{}: the authority; whoever has ca.key can join, so keep it to yourself",
                 ca.display()
@@ -139,19 +144,46 @@ impl Init {
     }
 }
 
-impl Worker {
-    fn run(&self) -> Result<(), Failure> {
+impl Client {
+    fn run(&self, role: &Role) -> Result<(), Failure> {
         let authority = Authority::read(&self.dir.join("ca"))?;
-        let folder = worker_folder(&self.dir, &self.name);
+        let folder = role.folder(&self.dir, &self.name);
         if folder.join("tls.crt").exists() && !self.renew {
             return Err(Failure::usage(format!(
                 "{} is there already: --renew replaces it",
                 folder.display()
             )));
         }
-        issue(&self.dir, &authority, &authority.worker(&self.name, self.days)?, &self.name, &folder)?;
-        print::note(format!("{}: for the worker, which takes it by --certs", folder.display()));
+        role.issue(&self.dir, &authority, &self.name, self.days)?;
+        print::note(format!("{}: {}", folder.display(), role.what));
         Ok(())
+    }
+}
+
+/// What a certificate makes of its owner.
+struct Role {
+    /// Where such certificates stand.
+    folder: &'static str,
+    what: &'static str,
+    make: fn(&Authority, &str, u32) -> Result<Issued, Failure>,
+}
+
+const WORKER: Role =
+    Role { folder: "workers", what: "for the worker, which takes it by --certs", make: Authority::worker };
+
+const ADMIN: Role =
+    Role { folder: "admins", what: "for lockstep stop, which takes it by --certs", make: Authority::admin };
+
+impl Role {
+    fn folder(&self, dir: &Path, name: &str) -> PathBuf {
+        dir.join(self.folder).join(name)
+    }
+
+    /// Returns where the certificate is.
+    fn issue(&self, dir: &Path, authority: &Authority, name: &str, days: u32) -> Result<PathBuf, Failure> {
+        let folder = self.folder(dir, name);
+        issue(dir, authority, &(self.make)(authority, name, days)?, name, &folder)?;
+        Ok(folder)
     }
 }
 
@@ -213,10 +245,6 @@ fn issue(
 fn of(issued: &str, name: &str) -> Vec<String> {
     let lines = issued.lines().filter_map(|line| line.split_once(' '));
     lines.filter(|(_, to)| *to == name).map(|(fingerprint, _)| fingerprint.to_owned()).collect()
-}
-
-fn worker_folder(dir: &Path, name: &str) -> PathBuf {
-    dir.join("workers").join(name)
 }
 
 /// A name that is a folder's, and nothing else.

@@ -11,16 +11,13 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::print;
-use crate::security::TrustArguments;
+use crate::security::CoordinatorArguments;
 
 /// Arguments of `lockstep doctor`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A coordinator to reach, and to measure the way to
-    #[arg(long, value_name = "HOST[:PORT]", env = "LOCKSTEP_COORDINATOR", hide_env_values = true)]
-    coordinator: Option<String>,
     #[command(flatten)]
-    trust: TrustArguments,
+    coordinator: CoordinatorArguments,
     /// Workers that a coordinator on this machine is to serve
     #[arg(long, value_name = "N", default_value_t = 64)]
     workers: u32,
@@ -77,9 +74,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         vec![Finding::ok("lockstep", format!("{version}, protocol {}", lockstep_proto::PROTOCOL))];
     findings.extend(numbers::findings(pinned));
     findings.extend(machine::findings(&arguments.run_dir, arguments.workers));
-    if let Some(coordinator) = &arguments.coordinator {
-        let address = crate::launcher::with_port(coordinator);
-        findings.extend(reach::findings(&address, &arguments.trust.trust()?)?);
+    if let Some(address) = arguments.coordinator.address() {
+        findings.extend(reach::findings(&address, &arguments.coordinator.trust()?)?);
     }
     if arguments.json {
         print::json(&findings)?;

@@ -8,6 +8,7 @@ pub mod init;
 pub mod inspect;
 pub mod predict;
 pub mod status;
+pub mod stop;
 pub mod train;
 pub mod up;
 pub mod verify;

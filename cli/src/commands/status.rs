@@ -9,6 +9,7 @@ use lockstep_worker::view as worker;
 use crate::admin::{self, Status};
 use crate::failure::Failure;
 use crate::print::{self, count};
+use crate::runtime;
 use crate::show::words;
 
 /// Arguments of `lockstep status`.
@@ -30,10 +31,7 @@ pub struct Arguments {
 /// # Errors
 /// Nobody answers there (1).
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
+    let runtime = runtime::current_thread()?;
     let address = admin::address(&arguments.address);
     let terminal = std::io::stdout().is_terminal();
     let mut seen = false;

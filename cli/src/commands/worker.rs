@@ -12,19 +12,15 @@ use nix::sys::signal::Signal;
 
 use crate::admin;
 use crate::failure::Failure;
-use crate::security::TrustArguments;
+use crate::security::CoordinatorArguments;
 use crate::service_manager::{self, Watchdog};
-use crate::{environment, launcher, log, signals};
+use crate::{environment, launcher, log, runtime, signals};
 
 /// Arguments of `lockstep worker`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where the coordinator listens; the port is 29500 by default [default: by the launcher's variables,
-    /// such as MASTER_ADDR and MASTER_PORT, or the first host of a Slurm job]
-    #[arg(long, value_name = "HOST[:PORT]", env = "LOCKSTEP_COORDINATOR", hide_env_values = true)]
-    coordinator: Option<String>,
     #[command(flatten)]
-    trust: TrustArguments,
+    coordinator: CoordinatorArguments,
     /// Compute threads; the result does not depend on it [default: SLURM_CPUS_PER_TASK, or 1]
     #[arg(long, value_name = "K", env = "LOCKSTEP_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -58,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     environment::pin(&environment::current_or(lockstep_core::run::default_kernel()))?;
     log::to_stderr(arguments.log.format());
     let place = launcher::place(|name| std::env::var(name).ok()).map_err(Failure::usage)?;
-    let coordinator = arguments.coordinator.as_deref().map(launcher::with_port).or(place.coordinator);
+    let coordinator = arguments.coordinator.address().or(place.coordinator);
     let coordinator = coordinator.ok_or_else(|| Failure::usage(NOWHERE))?;
     let host =
         nix::unistd::gethostname().map_or("unknown".into(), |host| host.to_string_lossy().into_owned());
@@ -78,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.admin.start(admin::Working::new(observer.clone()))?;
     let options = Options {
         coordinator: coordinator.clone(),
-        trust: arguments.trust.trust()?,
+        trust: arguments.coordinator.trust()?,
         name,
         host,
         threads: threads.into(),
@@ -88,10 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         keep_kernel: environment::keeps_kernel(),
         observer,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
+    let runtime = runtime::current_thread()?;
     let ended = runtime.block_on(async {
         let stop = signals::first()?;
         service_manager::ready(&format!("working for {coordinator}"));
@@ -112,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let wait = arguments.wait;
             Err(Failure::unfinished(format!("no coordinator at {coordinator} within {wait} s")))
         }
-        Ended::Stopped => Err(Failure::unfinished("stopped by a signal")),
+        Ended::Stopped => Err(Failure::unfinished("stopped, as it was asked to; others compute its shards")),
     }
 }
 

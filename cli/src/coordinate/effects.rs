@@ -11,7 +11,7 @@ use lockstep_coordinator::store::RunDirectory;
 use lockstep_core::digest::Digest;
 use tracing::{Span, error, info, info_span, warn};
 
-use crate::service_manager::Watchdog;
+use crate::service_manager::{self, Watchdog};
 use crate::show::Show;
 
 /// The digest of the newest checkpoint.
@@ -92,6 +92,9 @@ impl Effects for RunEffects {
     }
 
     fn notice(&mut self, notice: Notice) {
+        if matches!(notice, Notice::Stopping { .. }) {
+            service_manager::stopping();
+        }
         let (worker, step) = notice.about();
         info_span!("notice", worker, step).in_scope(|| info!("{notice}"));
         self.show.notice(&notice);

@@ -5,10 +5,10 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use lockstep_proto::tls::{FileError, private};
+use lockstep_proto::tls::{ADMIN, FileError, private};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -83,7 +83,7 @@ impl Authority {
     /// # Errors
     /// One of them is neither.
     pub fn coordinator(&self, names: &[String], days: u32) -> Result<Issued, Failure> {
-        self.issue("lockstep coordinator", names, days, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(params("lockstep coordinator", names, days)?, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A worker's certificate.
@@ -91,17 +91,24 @@ impl Authority {
     /// # Errors
     /// The name cannot be written into it.
     pub fn worker(&self, name: &str, days: u32) -> Result<Issued, Failure> {
-        self.issue(name, &[], days, ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(params(name, &[], days)?, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// An admin's certificate.
+    ///
+    /// # Errors
+    /// The name cannot be written into it.
+    pub fn admin(&self, name: &str, days: u32) -> Result<Issued, Failure> {
+        let mut params = params(name, &[], days)?;
+        params.subject_alt_names.push(SanType::URI(ADMIN.try_into().map_err(failed)?));
+        self.issue(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     fn issue(
         &self,
-        name: &str,
-        names: &[String],
-        days: u32,
+        mut params: CertificateParams,
         usage: ExtendedKeyUsagePurpose,
     ) -> Result<Issued, Failure> {
-        let mut params = params(name, names, days)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;

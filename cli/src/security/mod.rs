@@ -13,7 +13,7 @@ use lockstep_proto::tls::Token;
 
 use crate::failure::Failure;
 pub use coordinating::{GuardArguments, Join};
-pub use working::TrustArguments;
+pub use working::{CoordinatorArguments, TrustArguments};
 
 /// A join token, instead of its file.
 const TOKEN: &str = "LOCKSTEP_TOKEN";

@@ -1,5 +1,11 @@
 //! The simple way: a coordinator makes certificate and token by itself, and keeps them in the run's
 //! directory, so that a resume has the same join line.
+//!
+//! ```text
+//! RUN_DIR/secrets/ca.crt, tls.crt, tls.key, revoked    the coordinator's
+//! RUN_DIR/secrets/token                                 whoever has it may work
+//! RUN_DIR/secrets/admin/                                ca.crt, tls.crt, tls.key: and with these, stop
+//! ```
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +39,7 @@ impl Secrets {
         {
             // Its key is forgotten: nobody can issue another certificate for this run.
             let authority = Authority::new("lockstep run")?;
+            authority.admin("lockstep admin", AUTHORITY_DAYS)?.write(&folder.join("admin"), &authority)?;
             authority.coordinator(&["lockstep".into()], AUTHORITY_DAYS)?.write(&folder, &authority)?;
         }
         let (token, token_file) = match given {

@@ -1,4 +1,4 @@
-//! Whom a worker believes, and what it shows.
+//! Whom a worker or an admin believes, and what they show.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,38 @@ use lockstep_worker::Trust;
 
 use super::token;
 use crate::failure::Failure;
+use crate::launcher::with_port;
 
-/// Arguments of a worker whose coordinator is another machine's.
+/// Arguments of whoever speaks to a coordinator that may be another machine's.
+#[derive(Debug, clap::Args)]
+pub struct CoordinatorArguments {
+    /// Where the coordinator listens; the port is 29500 by default. Without, a worker goes by its launcher's
+    /// variables, such as MASTER_ADDR and MASTER_PORT, or to the first host of a Slurm job
+    #[arg(long, value_name = "HOST[:PORT]", env = "LOCKSTEP_COORDINATOR", hide_env_values = true)]
+    coordinator: Option<String>,
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+impl CoordinatorArguments {
+    /// `host:port`, if one is named.
+    pub fn address(&self) -> Option<String> {
+        self.coordinator.as_deref().map(with_port)
+    }
+
+    /// How it is spoken to.
+    ///
+    /// # Errors
+    /// As [`TrustArguments::trust`].
+    pub fn trust(&self) -> Result<Trust, Failure> {
+        self.trust.trust()
+    }
+}
+
+/// By what the two know each other.
 #[derive(Debug, clap::Args)]
 pub struct TrustArguments {
-    /// A folder with ca.crt, tls.crt and tls.key (lockstep certs worker NAME)
+    /// A folder with ca.crt, tls.crt and tls.key (lockstep certs worker NAME, or certs admin NAME)
     #[arg(long, value_name = "DIR", env = "LOCKSTEP_CERTS", hide_env_values = true)]
     certs: Option<PathBuf>,
     /// The run's join token (or in the variable LOCKSTEP_TOKEN)
@@ -26,6 +53,20 @@ pub struct TrustArguments {
 }
 
 impl TrustArguments {
+    /// What they say of an admin. Where the run has a join token, an admin has that, as a worker has, and a
+    /// certificate besides.
+    ///
+    /// # Errors
+    /// As [`Self::trust`].
+    pub fn of_admin(&self) -> Result<Trust, Failure> {
+        if let (Some(folder), Some(authority), false) = (&self.certs, self.ca_fingerprint, self.insecure)
+            && let Some(token) = token(self.token_file.as_deref())?
+        {
+            return Ok(Trust::Pinned { authority, token, folder: Some(folder.clone()) });
+        }
+        self.trust()
+    }
+
     /// What they say.
     ///
     /// # Errors
@@ -43,7 +84,7 @@ impl TrustArguments {
                 "--certs and --ca-fingerprint: with certificates the authority is ca.crt; leave one of them out",
             )),
             (Some(folder), None, token) => Ok(Trust::Certificates { folder: folder.clone(), token }),
-            (None, Some(authority), Some(token)) => Ok(Trust::Pinned { authority, token }),
+            (None, Some(authority), Some(token)) => Ok(Trust::Pinned { authority, token, folder: None }),
             (None, Some(_), None) => Err(Failure::usage(
                 "--ca-fingerprint needs the run's join token: --token-file FILE, or the variable LOCKSTEP_TOKEN",
             )),

@@ -1,4 +1,4 @@
-//! Whose certificates are taken: a worker's, by an authority that is known, and not revoked.
+//! Whose certificates are taken: a worker's or an admin's, by an authority that is known, and not revoked.
 
 use std::sync::Arc;
 
@@ -12,13 +12,21 @@ use super::living::Living;
 
 /// rustls' own verifier, and two questions more.
 #[derive(Debug)]
-pub(super) struct Workers {
+pub(super) struct Known {
     /// Chain, signatures and dates.
     pub(super) chain: Arc<dyn ClientCertVerifier>,
     pub(super) living: Arc<Living>,
 }
 
-impl ClientCertVerifier for Workers {
+impl ClientCertVerifier for Known {
+    fn offer_client_auth(&self) -> bool {
+        self.chain.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.chain.client_auth_mandatory()
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.chain.root_hint_subjects()
     }
@@ -31,7 +39,7 @@ impl ClientCertVerifier for Workers {
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
         let certificate = Certificate::parse(end_entity).map_err(|_| CertificateError::BadEncoding)?;
-        if !certificate.worker {
+        if !certificate.worker && !certificate.admin {
             return Err(CertificateError::InvalidPurpose.into());
         }
         let all = std::iter::once(end_entity).chain(intermediates);

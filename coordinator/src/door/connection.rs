@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::Who;
+
 /// Bytes to and from a worker.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -29,16 +31,17 @@ pub(super) enum Stream {
 }
 
 /// Who is at the other end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    pub(crate) who: Who,
 }
 
 impl Connected for Connection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer
+        self.peer.clone()
     }
 }
 

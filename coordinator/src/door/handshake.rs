@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lockstep_proto::tls::{Fingerprint, door};
+use lockstep_proto::tls::{Certificate, Fingerprint, door};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Door;
 use super::connection::{Connection, Peer, Stream};
 use super::keeper::Keeper;
 use super::refusal::Refusal;
+use super::{Door, Who};
 
 /// From connecting to being let in.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,16 +26,24 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(super) async fn admit(door: &Door, stream: TcpStream, from: SocketAddr) -> Result<Connection, Refusal> {
     // A connection that cannot be set up so is slower, and good.
     let _ = stream.set_nodelay(true);
-    let (stream, end) = timeout(DEADLINE, enter(door, stream)).await.unwrap_or(Err(Refusal::Slow))?;
-    Ok(Connection { stream, peer: Peer { address: from }, end, slot: None })
+    let entered = timeout(DEADLINE, enter(door, stream)).await.unwrap_or(Err(Refusal::Slow))?;
+    let Entered { stream, who, end } = entered;
+    Ok(Connection { stream, peer: Peer { address: from, who }, end, slot: None })
 }
 
-type Entered = (Stream, Option<oneshot::Receiver<()>>);
+struct Entered {
+    stream: Stream,
+    who: Who,
+    /// Resolves if its certificate is revoked.
+    end: Option<oneshot::Receiver<()>>,
+}
 
 async fn enter(door: &Door, stream: TcpStream) -> Result<Entered, Refusal> {
     let mut first = [0];
     match (stream.peek(&mut first).await, &door.keeper, first[0]) {
-        (Ok(1..), None, door::PLAIN_HTTP) => Ok((Stream::Plain(stream), None)),
+        (Ok(1..), None, door::PLAIN_HTTP) => {
+            Ok(Entered { stream: Stream::Plain(stream), who: door.plain.clone(), end: None })
+        }
         (Ok(1..), None, door::TLS_HANDSHAKE) => {
             part(stream, &door::SPEAK_PLAIN).await;
             Err(Refusal::Tls)
@@ -65,6 +73,11 @@ async fn over_tls(keeper: &Keeper, stream: TcpStream) -> Result<Entered, Refusal
         return Err(Refusal::Version);
     }
     let certificates = connection.peer_certificates().unwrap_or_default();
+    let who = match certificates.first().map(|own| Certificate::parse(own)) {
+        None => Who::Bearer,
+        Some(Ok(own)) => Who::certified(&own),
+        Some(Err(_)) => return Err(Refusal::BadCertificate),
+    };
     let certificates: Vec<_> = certificates.iter().map(|certificate| Fingerprint::of(certificate)).collect();
     let mut proof = door::NO_PROOF;
     stream.read_exact(&mut proof).await.map_err(|error| Refusal::of(&error))?;
@@ -81,7 +94,7 @@ async fn over_tls(keeper: &Keeper, stream: TcpStream) -> Result<Entered, Refusal
     } else {
         Some(keeper.living.enter(certificates).ok_or(Refusal::Revoked)?)
     };
-    Ok((Stream::Tls(Box::new(stream)), end))
+    Ok(Entered { stream: Stream::Tls(Box::new(stream)), who, end })
 }
 
 fn answer(

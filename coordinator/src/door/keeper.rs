@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 
 use super::Teller;
-use super::clients::Workers;
+use super::clients::Known;
 use super::living::Living;
 use crate::notice::Notice;
 
@@ -26,7 +26,7 @@ const FILES: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];
 pub(super) enum Clients {
     /// Whoever comes has one.
     Certified,
-    /// Nobody: a token is asked for.
+    /// A token is asked for. Whoever has a certificate all the same is checked as well as by it alone.
     Anyone,
 }
 
@@ -158,19 +158,20 @@ fn config(folder: &Path, clients: Clients, living: &Arc<Living>) -> Result<Serve
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| FileError::new(&crt, error))?;
-    let builder = match clients {
-        Clients::Certified => {
-            let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-            let chain = chain.map_err(|error| FileError::new(&folder.join("ca.crt"), error))?;
-            builder.with_client_cert_verifier(Arc::new(Workers { chain, living: living.clone() }))
-        }
+    let clients_chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let clients_chain = match clients {
+        Clients::Certified => clients_chain,
         Clients::Anyone => {
             // Workers know the authority by its fingerprint, and do not have it.
             chain.extend(authority);
-            builder.with_no_client_auth()
+            clients_chain.allow_unauthenticated()
         }
     };
+    let clients_chain =
+        clients_chain.build().map_err(|error| FileError::new(&folder.join("ca.crt"), error))?;
+    let verifier = Known { chain: clients_chain, living: living.clone() };
     let mut config = builder
+        .with_client_cert_verifier(Arc::new(verifier))
         .with_single_cert(chain, key)
         .map_err(|error| FileError::new(&folder.join("tls.key"), format!("does not fit tls.crt: {error}")))?;
     config.alpn_protocols = vec![door::ALPN.to_vec()];

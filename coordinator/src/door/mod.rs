@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `accept` owns the listener, `handshake` lets one connection in or not, `living` ends those whose
-//! certificate is revoked, `keeper` holds what the files say and reads them again.
+//! certificate is revoked, `keeper` holds what the files say and reads them again, `who` says what each
+//! may ask for.
 
 mod accept;
 mod clients;
@@ -15,6 +16,7 @@ mod handshake;
 mod keeper;
 mod living;
 mod refusal;
+mod who;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,13 +32,22 @@ use crate::notice::Notice;
 pub(crate) use connection::{Connection, Peer};
 use keeper::Keeper;
 pub use refusal::{Refusal, Refusals};
+pub(crate) use who::{Who, Wish};
 
 /// Who may come in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Door {
     /// `None`: plain text, whoever it is.
     keeper: Option<Arc<Keeper>>,
+    /// Who comes over plain text.
+    plain: Who,
     refused: Refusals,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self { keeper: None, plain: Who::Anyone, refused: Refusals::default() }
+    }
 }
 
 impl Door {
@@ -47,17 +58,17 @@ impl Door {
     /// The folder's files cannot be used.
     pub fn certificates(folder: &Path, token: Option<Token>) -> Result<Self, FileError> {
         let keeper = Keeper::new(folder, keeper::Clients::Certified, token)?;
-        Ok(Self { keeper: Some(Arc::new(keeper)), refused: Refusals::default() })
+        Ok(Self { keeper: Some(Arc::new(keeper)), ..Self::default() })
     }
 
     /// Workers that have the token; they know the coordinator by the fingerprint of its authority, which is
-    /// sent with its certificate.
+    /// sent with its certificate. An admin has the token, and a certificate by the authority of `ca.crt`.
     ///
     /// # Errors
     /// The folder's files cannot be used.
     pub fn token(folder: &Path, token: Token) -> Result<Self, FileError> {
         let keeper = Keeper::new(folder, keeper::Clients::Anyone, Some(token))?;
-        Ok(Self { keeper: Some(Arc::new(keeper)), refused: Refusals::default() })
+        Ok(Self { keeper: Some(Arc::new(keeper)), ..Self::default() })
     }
 
     /// Connections that were refused, by reason; counts go on.
@@ -73,7 +84,10 @@ impl Door {
         beat: Duration,
     ) -> ReceiverStream<std::io::Result<Connection>> {
         let (inside, connections) = mpsc::channel(1);
-        let porter = accept::Porter::new(self.clone(), Teller(calls.clone()), inside);
+        // By where it listens: what comes over the loopback may have been passed on from elsewhere.
+        let within = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+        let plain = if within { Who::Neighbour } else { Who::Anyone };
+        let porter = accept::Porter::new(Self { plain, ..self.clone() }, Teller(calls.clone()), inside);
         tokio::spawn(porter.run(listener));
         if let Some(keeper) = &self.keeper {
             tokio::spawn(keeper.clone().renew(Teller(calls), beat));

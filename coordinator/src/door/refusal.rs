@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustls::{CertificateError, Error, PeerIncompatible};
 
-/// Why a connection was not let in. Nothing of the run has changed.
+/// Why a connection was not let in, or a call that came over it. Nothing of the run has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
     /// HTTP/2 without TLS, to a port of TLS.
@@ -32,7 +32,7 @@ pub enum Refusal {
     /// Expired, or not yet valid.
     #[error("a certificate that has expired or is not yet valid")]
     Dates,
-    /// It is not one of a worker.
+    /// It is not one of a worker or an admin.
     #[error("a certificate that is not a worker's (extended key usage clientAuth)")]
     Role,
     /// It is in the file `revoked`.
@@ -59,11 +59,17 @@ pub enum Refusal {
     /// It ended in the middle.
     #[error("the connection broke in the handshake")]
     Broken,
+    /// Let in as somebody else than an admin.
+    #[error("a call that only an admin may make")]
+    NotAdmin,
+    /// Let in as an admin.
+    #[error("an admin's certificate, for a worker's work")]
+    NotWorker,
 }
 
 impl Refusal {
     /// Each of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::PlainText,
         Self::Tls,
         Self::Noise,
@@ -80,6 +86,8 @@ impl Refusal {
         Self::Slow,
         Self::Crowd,
         Self::Broken,
+        Self::NotAdmin,
+        Self::NotWorker,
     ];
 
     /// For machines: stable, in snake case.
@@ -101,6 +109,8 @@ impl Refusal {
             Self::Slow => "slow",
             Self::Crowd => "crowd",
             Self::Broken => "broken",
+            Self::NotAdmin => "not_admin",
+            Self::NotWorker => "not_worker",
         }
     }
 
@@ -162,7 +172,7 @@ impl Refusals {
 
     /// Counts one; returns how many there were since the last line about the reason, if it is time for
     /// another.
-    pub(super) fn add(&self, refusal: Refusal) -> Option<u64> {
+    pub(crate) fn add(&self, refusal: Refusal) -> Option<u64> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(refusal).or_default();
         count.all += 1;

@@ -111,6 +111,9 @@ impl Machine {
     /// A worker that is ready and can be sent weights takes part.
     pub(super) fn activate(&mut self, now: Duration, session: Session) {
         let Some(member) = self.members.get(session).filter(|member| member.is_active()) else { return };
+        if member.leaving {
+            return self.release(session);
+        }
         let notice = Notice::Joined {
             worker: member.hello.name.clone(),
             host: member.hello.host.clone(),
@@ -142,9 +145,19 @@ impl Machine {
         }
     }
 
+    /// A worker is to go, as if it wanted to. One that still joins would not hear it: it goes when it has
+    /// joined.
+    pub(super) fn drain(&mut self, session: Session) {
+        let Some(member) = self.members.get_mut(session) else { return };
+        member.leaving = true;
+        if member.is_active() && !self.has_open(session) {
+            self.release(session);
+        }
+    }
+
     /// Between two steps: those who want to go may.
     pub(super) fn let_go(&mut self) {
-        let leaving = self.members.iter().filter(|(_, member)| member.leaving);
+        let leaving = self.members.iter().filter(|(_, member)| member.leaving && member.is_active());
         for session in leaving.map(|(session, _)| session).collect::<Vec<_>>() {
             self.release(session);
         }

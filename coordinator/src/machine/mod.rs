@@ -213,6 +213,7 @@ impl Machine {
             Event::Released(session, step) => self.released(now, session, step),
             Event::Computed(session, computed) => self.computed(now, session, computed),
             Event::Leave(session) => self.leave(now, session),
+            Event::Drain(session) => self.drain(session),
             Event::Evaluated(session, evaluated) => {
                 if self.members.heard(session, now).is_some() {
                     self.evaluated(now, session, evaluated);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lockstep_core::metrics::Report;
 use lockstep_core::tree::Node;
+use lockstep_proto::Session;
 use lockstep_proto::message::Hello;
 
 use super::{Machine, Work};
@@ -66,6 +67,17 @@ impl Machine {
     /// The newest evaluation.
     pub fn validation(&self) -> Option<Report> {
         self.progress.evaluation.and_then(|newest| newest.sums.report(self.config.watched.kind))
+    }
+
+    /// The session under a name.
+    pub fn session_of(&self, worker: &str) -> Option<Session> {
+        self.members.by_name(worker)
+    }
+
+    /// Names of those who are here and not on their way out, in the order in which they came.
+    pub fn here(&self) -> Vec<String> {
+        let staying = self.members.iter().filter(|(_, member)| !member.leaving);
+        staying.map(|(_, member)| member.hello.name.clone()).collect()
     }
 
     /// Every session, in the order in which they came.

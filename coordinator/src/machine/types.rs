@@ -99,6 +99,8 @@ pub enum Event {
     Computed(Session, Computed),
     /// It wants to go.
     Leave(Session),
+    /// An admin wants it to go.
+    Drain(Session),
     /// Sums of pieces.
     Evaluated(Session, Evaluated),
     /// A stream of it broke, for this reason.

@@ -11,7 +11,7 @@ use super::RowsError;
 use super::cache::BlockCache;
 use super::catalog::{BlockDigest, Entry, Listing};
 use super::memory::Memory;
-use crate::{GatherError, Shape, Table, TargetType, TargetsMut};
+use crate::{GatherError, Shape, Table, TargetsMut};
 
 /// Threads that read ahead.
 const READERS: usize = 2;
@@ -132,6 +132,7 @@ fn readers(inner: &Arc<Inner>) -> mpsc::Sender<usize> {
         let (inner, receiver) = (inner.clone(), receiver.clone());
         let next = move || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let read = move || {
+            give_way();
             while let Ok(index) = next() {
                 // Whoever needs the block reads it again, and hears what is wrong.
                 inner.settle(index, inner.load(index).ok());
@@ -141,6 +142,17 @@ fn readers(inner: &Arc<Inner>) -> mpsc::Sender<usize> {
         let _ = thread::Builder::new().name("read ahead".into()).spawn(read);
     }
     sender
+}
+
+/// Of rows that were asked for: the place among them, and the number in a block.
+type Picks = Vec<(usize, u64)>;
+
+/// Lets computing go first where there are too few cores for both: reading ahead has time.
+fn give_way() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    let thread = Some(rustix::thread::gettid());
+    // A thread that keeps its priority is only in the way.
+    let _ = getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + 10).min(19)));
 }
 
 impl Inner {
@@ -169,14 +181,11 @@ impl Inner {
         if rows.len().checked_mul(self.width) != Some(x.len()) {
             return Err(GatherError::Place { what: "features" }.into());
         }
-        let width = match self.listing.shape.targets {
-            TargetType::Values(width) => width,
-            _ => 1,
-        };
-        let mut places = x.chunks_exact_mut(self.width);
-        self.each(rows, |i, table, row| {
-            table.gather(&[row], places.next().unwrap_or_default(), targets.row(i, width))
-        })
+        for (table, picks) in self.picks(rows)? {
+            table.check_places(rows.len(), x, &targets)?;
+            table.scatter(picks.into_iter(), x, &mut targets)?;
+        }
+        Ok(())
     }
 
     fn gather_weights(&self, rows: &[u64], to: &mut Vec<f32>) -> Result<(), RowsError> {
@@ -184,37 +193,29 @@ impl Inner {
         if !self.listing.shape.weights {
             return Ok(());
         }
-        let mut one = Vec::with_capacity(1);
-        self.each(rows, |_, table, row| {
-            table.gather_weights(&[row], &mut one)?;
-            to.extend_from_slice(&one);
-            Ok(())
-        })
-    }
-
-    /// Calls `take` with each row's number, block, and place in it.
-    fn each(
-        &self,
-        rows: &[u64],
-        mut take: impl FnMut(usize, &Table, u64) -> Result<(), GatherError>,
-    ) -> Result<(), RowsError> {
-        // A step's rows lie in few blocks, and follow each other in any order.
-        let mut here: Vec<(Range<u64>, Arc<Table>)> = Vec::new();
-        for (i, row) in rows.iter().enumerate() {
-            let known = here.iter().position(|(range, _)| range.contains(row));
-            let place = match known {
-                Some(place) => place,
-                None => {
-                    let (index, start) = self.find(*row)?;
-                    let table = self.block(index)?;
-                    here.push((start..start + table.rows(), table));
-                    here.len() - 1
-                }
-            };
-            let Some((range, table)) = here.get(place) else { continue };
-            take(i, table, row - range.start)?;
+        to.resize(rows.len(), 0.0);
+        for (table, picks) in self.picks(rows)? {
+            table.scatter_weights(picks.into_iter(), to)?;
         }
         Ok(())
+    }
+
+    /// The blocks that rows lie in.
+    fn picks(&self, rows: &[u64]) -> Result<Vec<(Arc<Table>, Picks)>, RowsError> {
+        // A step's rows lie in few blocks, and follow each other in any order.
+        let mut blocks: Vec<(Range<u64>, usize, Picks)> = Vec::new();
+        for (place, row) in rows.iter().enumerate() {
+            let known = blocks.iter_mut().find(|(range, ..)| range.contains(row));
+            match known {
+                Some((range, _, picks)) => picks.push((place, row - range.start)),
+                None => {
+                    let (index, start) = self.find(*row)?;
+                    let rows = self.listing.blocks.get(index).map_or(0, |entry| entry.rows);
+                    blocks.push((start..start + rows, index, vec![(place, row - start)]));
+                }
+            }
+        }
+        blocks.into_iter().map(|(_, index, picks)| Ok((self.block(index)?, picks))).collect()
     }
 
     /// A block, from memory or wherever it is.

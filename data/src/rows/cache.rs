@@ -13,8 +13,8 @@ use std::time::SystemTime;
 use tracing::{info, warn};
 
 use super::catalog::{BlockDigest, Entry};
-use crate::part::Receiver;
-use crate::{Shape, Table, cache_folder};
+use super::digesting::Digesting;
+use crate::{Receiver, Shape, Table, cache_folder};
 
 /// Most bytes on disk, unless `LOCKSTEP_CACHE_BYTES` says otherwise; 0 there means no cache.
 const MOST: u64 = 16 << 30;
@@ -79,15 +79,17 @@ impl BlockCache {
     /// A block, if it is here and whole.
     pub(super) fn load(&self, entry: &Entry, shape: &Shape) -> Option<Table> {
         let path = self.path(entry.digest);
-        let bytes = fs::read(&path).ok()?;
-        if BlockDigest::of(&bytes) != entry.digest {
+        let file = fs::File::open(&path).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut receiver = Receiver::new(Shape { rows: entry.rows, ..shape.clone() }).ok()?;
+        let mut bytes = Digesting::new(file);
+        let read = receiver.read(&mut bytes, length);
+        if bytes.digest().ok()? != entry.digest {
             warn!("{}: a damaged block is removed from the cache", path.display());
             let _ = fs::remove_file(&path);
             return None;
         }
-        let mut receiver = Receiver::new(Shape { rows: entry.rows, ..shape.clone() }).ok()?;
-        receiver.append(&bytes).ok()?;
-        receiver.finish().ok()
+        read.and_then(|()| receiver.finish()).ok()
     }
 
     /// Keeps a block's bytes, if there is room.

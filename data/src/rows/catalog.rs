@@ -167,6 +167,12 @@ impl Listing {
     }
 }
 
+impl From<blake3::Hash> for BlockDigest {
+    fn from(hash: blake3::Hash) -> Self {
+        Self(hash)
+    }
+}
+
 impl BlockDigest {
     /// Of a block's bytes.
     pub fn of(bytes: &[u8]) -> Self {

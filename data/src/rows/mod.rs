@@ -10,6 +10,7 @@
 mod blocks;
 mod cache;
 mod catalog;
+mod digesting;
 mod files;
 mod list;
 mod memory;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, ring};
 
-pub use certificate::Certificate;
+pub use certificate::{ADMIN, Certificate};
 pub use files::{FileError, Identity, authorities, private};
 pub use fingerprint::Fingerprint;
 pub use token::Token;

@@ -114,6 +114,10 @@ impl Cluster for Fake {
         Err(Status::unimplemented("an older release"))
     }
 
+    async fn stop(&self, _: Request<wire::StopRequest>) -> Result<Response<wire::StopAnswer>, Status> {
+        Err(Status::unimplemented("an older release"))
+    }
+
     async fn rows(&self, _: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst);
         let parts = self.scene().rows.get(request).cloned().unwrap_or_default();

@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use lockstep_proto::tls::ADMIN;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -22,7 +23,7 @@ pub struct Forge {
 pub struct Paper {
     /// Whom it is for.
     pub name: &'static str,
-    /// What it is good for, names and addresses.
+    /// What it is good for, names and addresses, and URIs.
     pub names: Vec<&'static str>,
     /// Its roles.
     pub usages: Vec<ExtendedKeyUsagePurpose>,
@@ -41,6 +42,11 @@ impl Paper {
     pub fn worker() -> Self {
         let usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         Self { name: "worker", names: vec![], usages, days: (-1, 30) }
+    }
+
+    /// An admin's.
+    pub fn admin() -> Self {
+        Self { name: "admin", names: vec![ADMIN], ..Self::worker() }
     }
 }
 
@@ -64,8 +70,11 @@ impl Forge {
 
     /// Writes a certs folder.
     pub fn write(&self, folder: &Path, paper: &Paper) {
-        let names: Vec<String> = paper.names.iter().map(|name| (*name).to_owned()).collect();
+        let (uris, names): (Vec<&str>, Vec<&str>) =
+            paper.names.iter().partition(|name| name.starts_with("urn:"));
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let mut params = CertificateParams::new(names).unwrap();
+        params.subject_alt_names.extend(uris.into_iter().map(|uri| SanType::URI(uri.try_into().unwrap())));
         let now = OffsetDateTime::now_utc();
         params.not_before = now + Duration::days(paper.days.0);
         params.not_after = now + Duration::days(paper.days.1);

@@ -23,3 +23,5 @@ issue coordinator "RSA -pkeyopt rsa_keygen_bits:2048" \
     'subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth'
 issue ecdsa "EC -pkeyopt ec_paramgen_curve:P-384" 'extendedKeyUsage=clientAuth'
 issue rsa "RSA -pkeyopt rsa_keygen_bits:3072" 'extendedKeyUsage=clientAuth'
+issue admin "EC -pkeyopt ec_paramgen_curve:P-256" \
+    'subjectAltName=URI:urn:lockstep:admin\nextendedKeyUsage=clientAuth'

@@ -62,8 +62,11 @@ impl Cluster {
                 return Some(());
             }
             let ended = self.site.run_dir().join("results.json").exists();
-            let stands = log.matches("still waiting").count() >= 3;
-            assert!(!ended && !stands, "in vain until {what}; ended: {ended}\n{}", self.site.logs());
+            assert!(
+                !ended && stood(&log) < 180,
+                "in vain until {what}; ended: {ended}\n{}",
+                self.site.logs()
+            );
             None
         });
     }
@@ -132,6 +135,14 @@ pub(crate) fn run(workers: u32) -> RunFile {
         min_workers: workers,
         ..RunFile::default()
     }
+}
+
+/// The longest wait of which the run has told, in seconds: of a keepalive 15 are due.
+fn stood(log: &str) -> u64 {
+    let told = log
+        .lines()
+        .filter_map(|line| line.split_once("still waiting")?.1.split_once(", for ")?.1.split_once(" s;"));
+    told.filter_map(|(seconds, _)| seconds.parse().ok()).max().unwrap_or(0)
 }
 
 fn name(worker: usize) -> String {

@@ -9,8 +9,8 @@ use lockstep_proto::wire::cluster_client::ClusterClient;
 use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
 
 use super::dial::{Dialer, Seen, Trouble, Trust};
 use super::join::Joined;
@@ -136,8 +136,12 @@ pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
     });
     out.send(hello.into()).map_err(|_| Lost::Closed)?;
     let control = client.control(UnboundedReceiverStream::new(outgoing)).await;
-    let control =
-        control.map_err(|status| seen.get().cloned().map_or(status.into(), Lost::Door))?.into_inner();
+    let control = control.map_err(|status| match (seen.get(), status.code()) {
+        (Some(trouble), _) => Lost::Door(trouble.clone()),
+        (None, Code::PermissionDenied) => Lost::Door(Trouble::Refused(status.message().to_owned())),
+        (None, _) => status.into(),
+    })?;
+    let control = control.into_inner();
     Ok(Connection { options: options.clone(), control, out, heartbeat: None })
 }
 

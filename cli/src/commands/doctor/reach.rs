@@ -6,6 +6,7 @@ use lockstep_worker::{Probed, Trust, probe};
 use super::Finding;
 use crate::failure::Failure;
 use crate::print::bytes;
+use crate::runtime;
 
 /// Seconds that two clocks may differ: logs and certificates' dates are compared by people.
 const SKEW: f64 = 1.0;
@@ -14,10 +15,7 @@ const SKEW: f64 = 1.0;
 const SLOW: f64 = 12.5e6;
 
 pub(super) fn findings(coordinator: &str, trust: &Trust) -> Result<Vec<Finding>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
+    let runtime = runtime::current_thread()?;
     Ok(match runtime.block_on(probe(coordinator, trust)) {
         Ok(probed) => judged(coordinator, probed),
         Err(why) => vec![Finding::wrong(

@@ -175,6 +175,25 @@ fn a_worker_that_wants_to_go_finishes_its_step() {
 }
 
 #[test]
+fn a_worker_that_is_to_go_finishes_its_step_or_its_joining() {
+    let mut machine = running(Progress::default(), &[A, B]);
+    assert_eq!(machine.session_of(&name(B)), Some(B));
+    handle(&mut machine, commit(0));
+    assert_eq!(handle(&mut machine, Event::Drain(A)), []);
+    assert_eq!(handle(&mut machine, Event::Drain(A)), [], "twice is once");
+    assert_eq!(machine.here(), [name(B)]);
+    assert_eq!(handle(&mut machine, commit(1))[1..5], left(A, 2));
+    assert_eq!((machine.session_of(&name(A)), machine.progress().lost), (None, 0));
+    assert_eq!(handle(&mut machine, Event::Drain(A)), []);
+    // One that joins does not listen yet.
+    assert_eq!(handle(&mut machine, hello(C)).len(), 1);
+    for event in [Event::Drain(C), ready(C, 7)] {
+        assert_eq!(handle(&mut machine, event), []);
+    }
+    assert_eq!(handle(&mut machine, Event::Tensors(C)), left(C, 2));
+}
+
+#[test]
 fn shards_follow_what_was_measured() {
     let mut machine = running(Progress::default(), &[A, B]);
     handle(&mut machine, commit(0));

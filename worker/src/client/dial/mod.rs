@@ -48,6 +48,8 @@ pub enum Trust {
         authority: Fingerprint,
         /// Of the run.
         token: Token,
+        /// With tls.crt and tls.key to show besides: an admin's.
+        folder: Option<PathBuf>,
     },
 }
 

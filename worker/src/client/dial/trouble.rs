@@ -121,24 +121,22 @@ fn not_let_in(alert: AlertDescription, config: &Config) -> Trouble {
                 .to_owned()
         }
         A::UnknownCA | A::DecryptError => format!(
-            "the coordinator does not know the authority of this worker's certificate {name:?}: make it by the same \
+            "the coordinator does not know the authority of the certificate {name:?}: make it by the same \
              authority as the coordinator's (lockstep certs worker NAME --dir DIR)"
         ),
         A::CertificateExpired => format!(
-            "this worker's certificate {name:?} has expired or is not yet valid by the coordinator's clock{dates}: \
+            "the certificate {name:?} has expired or is not yet valid by the coordinator's clock{dates}: \
              make a new one, or check the clocks"
         ),
         A::CertificateRevoked => {
-            format!(
-                "this worker's certificate {name:?} is revoked: it needs a new one (lockstep certs worker NAME)"
-            )
+            format!("the certificate {name:?} is revoked: it needs a new one (lockstep certs worker NAME)")
         }
         A::UnsupportedCertificate => {
             format!("the certificate {name:?} is not a worker's (extended key usage clientAuth)")
         }
         A::NoApplicationProtocol | A::ProtocolVersion => return Trouble::other_service(),
         A::BadCertificate | A::CertificateUnknown | A::AccessDenied => {
-            format!("the coordinator does not take this worker's certificate {name:?}")
+            format!("the coordinator does not take the certificate {name:?}")
         }
         other => return Trouble::Passing(format!("the coordinator ended the handshake: {other:?}")),
     };
