@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use turmoil::{Builder, Sim};
+use turmoil::{Builder, Protocol, Segment, Sim};
 
 use super::gateway::{self, COORDINATOR};
 use super::link::{Link, Seen, Way};
@@ -22,7 +22,8 @@ pub(crate) enum Fault {
     Both,
     /// All that is on its way is lost; what is sent later passes.
     Lose,
-    /// Nothing arrives until it is healed; then all of it, at once.
+    /// Nothing arrives until it is healed; then all of it, at once. It falls when numbers of the worker are on
+    /// their way, as far as its moment waits for them.
     Hold,
     /// Each message takes as long as a heartbeat, or less.
     Lag,
@@ -45,6 +46,9 @@ const LATENCY: Duration = Duration::from_millis(4);
 
 /// A message takes at most so long under [`Fault::Lag`].
 const LAG: Duration = Duration::from_millis(400);
+
+/// A message of so many bytes holds numbers.
+const LONG: usize = 1000;
 
 /// Gateways for workers, until it is dropped.
 #[derive(Debug)]
@@ -190,14 +194,14 @@ impl Running {
     }
 
     fn strike_if_due(&mut self, worker: usize) {
+        let Some((fault, bytes, ticks)) = self.hosts[worker].due else { return };
+        let passed: u64 = self.hosts[worker].link.books().passed.iter().sum();
+        let ready = passed >= bytes && (fault != Fault::Hold || self.numbers_on_their_way(worker));
         let host = &mut self.hosts[worker];
-        let Some((fault, bytes, ticks)) = &mut host.due else { return };
-        let passed: u64 = host.link.books().passed.iter().sum();
-        if passed < *bytes && *ticks > 0 {
-            *ticks -= 1;
+        if !ready && ticks > 0 {
+            host.due = Some((fault, bytes, ticks - 1));
             return;
         }
-        let fault = *fault;
         host.due = None;
         if let Some(before) = host.fault.replace(fault) {
             self.heal(worker, before);
@@ -249,6 +253,18 @@ impl Running {
             }
             Fault::Lag => sim.set_link_max_message_latency(name, COORDINATOR, LATENCY),
         }
+    }
+
+    /// Whether something is on its way from the worker that is too long to be without numbers.
+    fn numbers_on_their_way(&self, worker: usize) -> bool {
+        let (of, mut numbers) = (self.sim.lookup(&*self.hosts[worker].name), false);
+        self.sim.links(|links| {
+            numbers = links.flatten().any(|message| {
+                let long = matches!(message.protocol(), Protocol::Tcp(Segment::Data(_, bytes)) if bytes.len() >= LONG);
+                long && message.pair().0.ip() == of
+            });
+        });
+        numbers
     }
 
     /// The messages on a link, by connection.
