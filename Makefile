@@ -13,7 +13,7 @@ TORCH := torch==2.15.0 numpy
 # Passed on to every bench, soak, chaos and fuzz: make bench ARGS="--help"
 ARGS ?=
 
-.PHONY: help setup build demo examples test test-objects verify check-deploy fix deny soak chaos fuzz \
+.PHONY: help setup build demo examples test test-objects test-otel verify check-deploy fix deny soak chaos fuzz \
   bench bench-build bench-shards bench-audit bench-scale bench-data bench-bf16 bench-network bench-peers bench-job bench-faults
 
 help: ## list the targets
@@ -44,9 +44,15 @@ test-objects: setup ## read data from S3 servers: our own with faults, and moto'
 	scripts/moto.sh --required
 	cargo test -p lockstep-tests --test objects
 
+test-otel: setup ## test OpenTelemetry traces, in a build of their own with the feature otel
+	cargo clippy -p lockstep-tests --features otel --lib --test traces -- -D warnings
+	cargo test -p lockstep-cli --features otel traces
+	cargo test -p lockstep-tests --features otel --test traces
+
 verify: setup ## what a change must pass: format, lints, documentation, tests; never writes
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p lockstep-cli --features otel --all-targets -- -D warnings
 	cargo check --locked -p lockstep-core --no-default-features
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	cargo test --locked --workspace

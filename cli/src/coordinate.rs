@@ -1,12 +1,14 @@
 //! What `train` and `coordinator` share: from a run file to a coordinator that ran.
 
 mod effects;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lockstep_coordinator::Trace;
 use lockstep_coordinator::assemble::{self, From, Standing};
 use lockstep_coordinator::datasets::Datasets;
 use lockstep_coordinator::door::Door;
@@ -14,7 +16,6 @@ use lockstep_coordinator::driver::Ended;
 use lockstep_coordinator::store::{self, Bytes, Identity, Opened, Results, RunDirectory, StoreError};
 use lockstep_coordinator::view::{self, Publisher, View, Window};
 use lockstep_coordinator::watch::{Best, Watch};
-use lockstep_coordinator::{Coordinator, Stopper};
 use lockstep_core::model::Model;
 use lockstep_core::run::{
     self,
@@ -23,6 +24,7 @@ use lockstep_core::run::{
 use lockstep_data::{Goal, Prepared, Skipped};
 use lockstep_proto::PROTOCOL;
 use lockstep_proto::message::Outcome;
+use lockstep_proto::settings::TRACE;
 use tracing::Instrument;
 
 use crate::environment;
@@ -31,9 +33,9 @@ use crate::log::{self, Format, LogArguments};
 use crate::print;
 use crate::reading::Reading;
 use crate::show::{Show, words};
-use crate::signals;
 use crate::workers::Workers;
 use effects::RunEffects;
+use serve::{Server, Stopping};
 
 /// Arguments of both commands.
 #[derive(Debug, clap::Args)]
@@ -74,6 +76,7 @@ pub struct Ready {
     record_every: u64,
     time_limit: Option<Duration>,
     publisher: Publisher,
+    server: Server,
     /// Of log lines.
     pub format: Format,
 }
@@ -89,7 +92,7 @@ pub fn window() -> (Publisher, Window) {
 }
 
 /// Reads and checks everything before any worker starts. Once this process has the run's kernel, and before
-/// it reads data, it calls `listen`.
+/// it reads data, it hears signals and calls `listen`.
 ///
 /// # Errors
 /// Bad run file or data (78), a directory that holds a run (2), or the system refuses (1).
@@ -101,6 +104,7 @@ pub fn prepare(
     let (began, format) = (Instant::now(), arguments.log.format());
     let run = read_run(&arguments.run, &arguments.sets)?;
     environment::pin(&run.cluster.kernel)?;
+    let server = Server::new()?;
     publisher.describe(|view| {
         view.run.clone_from(&run.name);
         view.numerics = lockstep_core::numerics::name();
@@ -137,7 +141,7 @@ pub fn prepare(
     opened.directory.write_catalog(catalog)?;
     let RunArguments { record_every, time_limit, .. } = *arguments;
     publisher.describe(|view| view.total_steps = assemble::total_steps(&run, &rows));
-    Ok(Ready { run, rows, model, opened, began, record_every, time_limit, publisher, format })
+    Ok(Ready { run, rows, model, opened, began, record_every, time_limit, publisher, server, format })
 }
 
 /// Says that rows are read when they are needed, and what that takes.
@@ -223,7 +227,8 @@ impl Ready {
     /// # Errors
     /// The run failed (1) or was stopped (75).
     pub fn run(self, listening: Listening, json: bool) -> Result<(), Failure> {
-        let Self { run, rows, model, opened, began, record_every, time_limit, publisher, format: _ } = self;
+        let Self { run, rows, model, opened, began, record_every, time_limit, mut publisher, server, .. } =
+            self;
         let rows_skipped = rows.catalog.skipped;
         let Opened { directory, start, checkpoint, fingerprint, skipped } = opened;
         for problem in skipped {
@@ -255,13 +260,22 @@ impl Ready {
         }
         let show =
             Show::new(total_steps, done, run.train.epochs, directory.kind(), listening.workers.is_some());
-        let (effects, digest) = RunEffects::new(directory.clone(), show.clone(), resumed, record_every);
+        if let Some((step, _)) = resumed {
+            publisher.describe(|view| view.checkpoints.step = Some(step));
+        }
+        let stopping = Stopping::default();
+        let (effects, digest) =
+            RunEffects::new(directory.clone(), show.clone(), resumed, record_every, stopping.clone());
         let heartbeat = Duration::from_millis(run.cluster.heartbeat_ms);
-        let until = time_limit.map(|limit| began + limit);
+        let until = serve::until(began, time_limit);
         let refused = listening.door.refused();
-        let ended = serve(listening, until, |listener, mut coordinator| {
+        let ended = server.run(listening, until, &stopping, |listener, mut coordinator| {
             coordinator.show(publisher);
             let span = tracing::info_span!("run", run = run.name, step = done);
+            // Apart from the log's, whose step changes with each.
+            let traced = tracing::trace_span!(target: TRACE, "run", run = run.name, from = done);
+            let parent = log::parent(&traced);
+            let coordinator = coordinator.traced(Trace { run: traced, parent });
             coordinator.run(listener, cluster, effects, Arc::new(rows), heartbeat).instrument(span)
         })?;
         show.clear();
@@ -328,75 +342,6 @@ fn report(results: &Results, directory: &Path, json: bool) -> Result<(), Failure
     rows.push(("digest", digest.to_string()));
     rows.push(("model", directory.join("model.safetensors").display().to_string()));
     print::text(&print::list(&rows))
-}
-
-/// Runs the coordinator on a runtime of its own, with signals and local workers watched.
-fn serve<F, R>(listening: Listening, until: Option<Instant>, run: F) -> Result<Ended, Failure>
-where
-    F: FnOnce(tokio::net::TcpListener, Coordinator) -> R,
-    R: Future<Output = std::io::Result<Ended>>,
-{
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("no runtime: {error}")))?;
-    let Listening { listener, door, mut workers } = listening;
-    let kind = workers.as_ref().map_or("", Workers::kind);
-    let mut gone = None;
-    let ended = runtime.block_on(async {
-        let system = |error| Failure::failed(format!("cannot serve: {error}"));
-        listener.set_nonblocking(true).map_err(system)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(system)?;
-        let coordinator = Coordinator::default().behind(door);
-        let stopper = coordinator.stopper();
-        let stop = signals::first()?;
-        let signalled = stopper.clone();
-        tokio::spawn(async move {
-            stop.await;
-            signalled.stop().await;
-        });
-        if let Some(until) = until {
-            let limited = stopper.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep_until(until.into()).await;
-                limited.stop().await;
-            });
-        }
-        tokio::select! {
-            ended = run(listener, coordinator) => ended.map(Some).map_err(system),
-            () = watch(workers.as_mut(), &stopper, &mut gone) => Ok(None),
-        }
-    });
-    let ended = match (ended?, gone) {
-        (Some(ended), None) => Ok(ended),
-        (Some(ended), _) if ended.outcome != Outcome::Stopped => Ok(ended),
-        (_, why) => Err(Failure::failed(format!(
-            "all {kind} workers have ended ({}); see lockstep.log in the run directory, and go on with --resume",
-            why.unwrap_or_default()
-        ))),
-    };
-    if let (Some(workers), true) = (workers, ended.is_ok()) {
-        workers.finish();
-    }
-    ended
-}
-
-/// Stops the run when all workers that were started have ended although it has not, and says why; resolves
-/// if nothing comes of that.
-async fn watch(workers: Option<&mut Workers>, stopper: &Stopper, gone: &mut Option<String>) {
-    let Some(workers) = workers else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        if let Some(why) = workers.all_ended() {
-            // The run may be ending by itself: its workers end a moment before it.
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            *gone = Some(why);
-            stopper.stop().await;
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            return;
-        }
-    }
 }
 
 /// Binds the address that workers connect to.

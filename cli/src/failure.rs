@@ -46,6 +46,14 @@ impl Failure {
         Self { code: Code::Bad, message: message.to_string() }
     }
 
+    /// How grave it is, for a log line.
+    pub const fn level(&self) -> &'static str {
+        match self.code {
+            Code::Unfinished => "INFO",
+            Code::Failed | Code::Usage | Code::Bad => "ERROR",
+        }
+    }
+
     /// The process's exit code.
     pub const fn code(&self) -> u8 {
         self.code as u8

@@ -7,21 +7,47 @@
 /// Where a coordinator listens if nobody says otherwise.
 pub const PORT: u16 = 29500;
 
-/// What was found. `None` where no variable says it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// `host:port`.
-    pub coordinator: Option<String>,
-    /// The same after a restart, another for each process of the launcher.
-    pub name: Option<String>,
-    /// Compute threads.
-    pub threads: Option<u16>,
-}
-
-/// The variables, by name. Empty ones count as absent.
-struct Variables<F>(F);
+/// The variables, by name. Empty ones count as absent. Only what is asked for is read: a variable that
+/// nothing depends on may hold anything.
+pub struct Variables<F>(pub F);
 
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    /// Where the coordinator is, `host:port`; `None` if no variable says it.
+    ///
+    /// # Errors
+    /// One of them holds what it cannot; the text names it. So it is for the others.
+    pub fn coordinator(&self) -> Result<Option<String>, String> {
+        let host = match self.first(&["MASTER_ADDR", "PET_MASTER_ADDR"]) {
+            Some((_, host)) => Some(host),
+            None => match self.text("PET_RDZV_ENDPOINT") {
+                Some(endpoint) => return Ok(Some(with_port(&endpoint))),
+                None => first_slurm_host(self)?,
+            },
+        };
+        host.map(|host| Ok(join(&host, self.port()?))).transpose()
+    }
+
+    /// This process's name: the same after a restart, another for each process of the launcher.
+    pub fn name(&self) -> Result<Option<String>, String> {
+        name(self)
+    }
+
+    /// Compute threads.
+    pub fn threads(&self) -> Result<Option<u16>, String> {
+        let threads = self.number(&["SLURM_CPUS_PER_TASK"], 1..=1024)?;
+        Ok(threads.and_then(|threads| u16::try_from(threads).ok()))
+    }
+
+    fn port(&self) -> Result<u16, String> {
+        // Kubernetes sets MASTER_PORT=tcp://10.0.0.1:80 in every pod beside a Service called "master".
+        let names: Vec<_> = ["MASTER_PORT", "PET_MASTER_PORT"]
+            .into_iter()
+            .filter(|name| self.text(name).is_some_and(|value| !value.contains("://")))
+            .collect();
+        let port = self.number(&names, 1..=u64::from(u16::MAX))?;
+        Ok(port.and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT))
+    }
+
     fn text(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
@@ -42,29 +68,6 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             .map(Some)
             .ok_or_else(|| format!("{name}: found {value:?}, expected a number from {from} to {to}"))
     }
-}
-
-/// What these variables say.
-///
-/// # Errors
-/// One of them holds what it cannot; the text names it.
-pub fn place(get: impl Fn(&str) -> Option<String>) -> Result<Place, String> {
-    let variables = Variables(get);
-    let port = variables.number(&["MASTER_PORT", "PET_MASTER_PORT"], 1..=u64::from(u16::MAX))?;
-    let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT);
-    let coordinator = match variables.first(&["MASTER_ADDR", "PET_MASTER_ADDR"]) {
-        Some((_, host)) => Some(join(&host, port)),
-        None => match variables.text("PET_RDZV_ENDPOINT") {
-            Some(endpoint) => Some(with_port(&endpoint)),
-            None => first_slurm_host(&variables)?.map(|host| join(&host, port)),
-        },
-    };
-    let threads = variables.number(&["SLURM_CPUS_PER_TASK"], 1..=1024)?;
-    Ok(Place {
-        coordinator,
-        name: name(&variables)?,
-        threads: threads.and_then(|threads| u16::try_from(threads).ok()),
-    })
 }
 
 /// `host:port`, with the default port if none is given.

@@ -12,6 +12,13 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::print;
 
 mod json;
+#[cfg(feature = "otel")]
+mod traces;
+#[cfg(not(feature = "otel"))]
+#[path = "log/untraced.rs"]
+mod traces;
+
+pub use traces::{finish, follow, parent};
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -81,6 +88,8 @@ fn to(writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static, format: Forma
             lines.fmt_fields(JsonFields::new()).event_format(json::Line).with_writer(writer).boxed()
         }
     };
+    // The filter is that of lines: a trace has the spans that it needs, whatever is logged.
+    let lines = lines.with_filter(filter());
     // A second subscriber in one process would be refused, and the first stays.
-    let _ = tracing_subscriber::registry().with(filter()).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(traces::layer()).with(lines).try_init();
 }

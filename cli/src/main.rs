@@ -88,10 +88,11 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => commands::verify::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
     };
+    log::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            print::note(&failure);
+            print::failure(&failure);
             ExitCode::from(failure.code())
         }
     }

@@ -30,9 +30,18 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// Says something on stderr. There is nobody to tell if that cannot be written.
 pub fn note(text: impl Display) {
+    say("INFO", text);
+}
+
+/// Says on stderr why a command has not finished.
+pub fn failure(failure: &Failure) {
+    say(failure.level(), failure);
+}
+
+fn say(level: &str, text: impl Display) {
     if STRUCTURED.load(Ordering::Relaxed) {
         let message = Value::String(text.to_string());
-        let _ = writeln!(io::stderr(), "{}", line("INFO", Map::from_iter([("message".to_owned(), message)])));
+        let _ = writeln!(io::stderr(), "{}", line(level, Map::from_iter([("message".to_owned(), message)])));
     } else {
         let _ = writeln!(io::stderr(), "{text}");
     }

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
+use crate::log::Format;
 use crate::workers::Workers;
 
 /// What these workers are to people.
@@ -64,6 +65,8 @@ pub struct Starting<'a> {
     /// The lockstep command there.
     pub program: &'a str,
     pub threads: u16,
+    /// Of their log lines.
+    pub format: Format,
 }
 
 /// Starts the workers of all hosts.
@@ -111,7 +114,8 @@ fn script(name: &str, joining: &Joining<'_>, starting: &Starting<'_>) -> String 
 export LOCKSTEP_TOKEN MASTER_ADDR={address} MASTER_PORT={port}
 unset LOCKSTEP_COORDINATOR LOCKSTEP_CERTS LOCKSTEP_TOKEN_FILE LOCKSTEP_CA_FINGERPRINT
 exec 3<&0
-{program} worker --ca-fingerprint {fingerprint} --threads {threads} --name {name} </dev/null 3<&- &
+{program} worker --ca-fingerprint {fingerprint} --threads {threads} --name {name} --admin off \\
+  --log-format {format} </dev/null 3<&- &
 worker=$!
 (cat <&3; kill $worker; sleep 10; kill -9 $worker) >/dev/null 2>&1 &
 input=$!
@@ -124,6 +128,7 @@ exit $code",
         fingerprint = quoted(&joining.fingerprint),
         threads = starting.threads,
         name = quoted(name),
+        format = starting.format.name(),
     )
 }
 

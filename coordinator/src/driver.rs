@@ -17,6 +17,7 @@ use crate::door;
 use crate::machine::{Fingerprint, Save};
 use crate::notice::Notice;
 use crate::outbox;
+use crate::phases::Phases;
 use crate::progress::Record;
 use crate::reducer::Snapshot;
 use crate::refusals::Refusals;
@@ -83,6 +84,7 @@ pub(crate) struct Driver<E> {
     bytes: Bytes,
     tally: Tally,
     showing: Showing,
+    phases: Phases,
 }
 
 /// How others may look on.
@@ -114,10 +116,11 @@ impl<E: Effects> Driver<E> {
         own: mpsc::Sender<Call>,
         heartbeat: Duration,
         showing: Showing,
+        phases: Phases,
     ) -> Self {
         let clock = Clock::new(heartbeat);
         let (outboxes, bytes, tally) = (Outboxes::default(), Bytes::default(), Tally::default());
-        Self { cluster, effects, calls, own, outboxes, clock, heartbeat, bytes, tally, showing }
+        Self { cluster, effects, calls, own, outboxes, clock, heartbeat, bytes, tally, showing, phases }
     }
 
     /// Until the run ends.
@@ -173,7 +176,9 @@ impl<E: Effects> Driver<E> {
     /// Publishes what can be seen, if it is time for it.
     fn show(&mut self, at_once: bool) {
         let now = self.clock.now();
-        self.tally.turn(now, self.cluster.machine().doing());
+        let machine = self.cluster.machine();
+        self.tally.turn(now, machine.doing());
+        self.phases.turn(machine.doing(), machine.progress().step);
         let refused = self.showing.refused();
         let Some(publisher) = &mut self.showing.publisher else { return };
         if at_once || publisher.is_due(now) {
@@ -282,7 +287,9 @@ impl<E: Effects> Driver<E> {
                     let step = save.progress.step;
                     let write = self.effects.save(*save, snapshot);
                     let (own, span) = (self.own.clone(), Span::current());
+                    let traced = self.phases.checkpoint(step);
                     tokio::task::spawn_blocking(move || {
+                        let _traced = traced;
                         let began = Instant::now();
                         let result = span.in_scope(write);
                         let took = began.elapsed();

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod machine;
 pub mod notice;
 pub mod outbox;
+mod phases;
 pub mod progress;
 pub mod reducer;
 pub mod refusals;
@@ -23,4 +24,5 @@ pub mod store;
 pub mod view;
 pub mod watch;
 
+pub use phases::Trace;
 pub use run::{Coordinator, Stopper};

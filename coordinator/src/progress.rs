@@ -43,7 +43,7 @@ pub struct Progress {
     pub best: Option<Watch>,
     /// The best evaluation by `train.early_stopping`.
     pub patience: Option<Watch>,
-    /// The step of the newest checkpoint, if this start wrote or read it.
+    /// The step of the newest checkpoint that need not be written again, if this start wrote or read it.
     #[serde(skip)]
     pub saved_step: Option<u64>,
 }

@@ -13,8 +13,9 @@ use crate::cluster::Cluster;
 use crate::datasets::Datasets;
 use crate::door::Door;
 use crate::driver::{Driver, Effects, Ended, Showing};
+use crate::phases::{Phases, Trace};
 use crate::refusals::Refusals;
-use crate::service;
+use crate::service::{self, Service};
 use crate::view::Publisher;
 
 /// Messages that wait for the driver. Gradients among them are bounded by grants besides.
@@ -30,6 +31,7 @@ pub struct Coordinator {
     own: mpsc::Sender<Call>,
     door: Door,
     showing: Showing,
+    trace: Trace,
 }
 
 /// Asks a running coordinator to write a checkpoint and end.
@@ -46,7 +48,7 @@ impl Stopper {
 impl Default for Coordinator {
     fn default() -> Self {
         let (own, calls) = mpsc::channel(QUEUE);
-        Self { calls, own, door: Door::default(), showing: Showing::default() }
+        Self { calls, own, door: Door::default(), showing: Showing::default(), trace: Trace::default() }
     }
 }
 
@@ -68,6 +70,12 @@ impl Coordinator {
         self.showing.publisher = Some(publisher);
     }
 
+    /// Puts what is done, here and by workers, into a trace.
+    #[must_use]
+    pub fn traced(self, trace: Trace) -> Self {
+        Self { trace, ..self }
+    }
+
     /// Where everyone who serves this run counts what is refused.
     pub fn refusals(&self) -> Refusals {
         self.showing.refusals.clone()
@@ -87,9 +95,12 @@ impl Coordinator {
     ) -> io::Result<Ended> {
         let connections = self.door.open(listener, self.own.clone(), heartbeat);
         let (refusals, kept_out) = (self.refusals(), self.door.refused());
-        let driver = Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat, self.showing);
+        let phases = Phases::new(self.trace.run);
+        let driver =
+            Driver::new(cluster, effects, self.calls, self.own.clone(), heartbeat, self.showing, phases);
         let (done, shutdown) = oneshot::channel::<()>();
-        let server = tokio::spawn(service::serve(connections, self.own, rows, refusals, kept_out, async {
+        let service = Service::new(self.own, rows, refusals, kept_out, self.trace.parent.as_deref());
+        let server = tokio::spawn(service::serve(connections, service, async {
             let _ = shutdown.await;
         }));
         let runtime = tokio::runtime::Handle::current();

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use lockstep_proto::message::{Dataset, FromWorker, RowsRequest, Up};
-use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, TRACEPARENT, WINDOW};
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
 use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +19,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service as TowerService, http};
+use tonic::metadata::AsciiMetadataValue;
 use tonic::server::NamedService;
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -33,13 +34,10 @@ use crate::serving::Serving;
 /// Serves workers until `shutdown` resolves.
 pub(crate) async fn serve(
     connections: impl Stream<Item = std::io::Result<Connection>> + Send + 'static,
-    calls: mpsc::Sender<Call>,
-    rows: Arc<Datasets>,
-    refusals: Refusals,
-    kept_out: door::Refusals,
+    service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let service = Arc::new(Service { calls, rows, refusals, kept_out });
+    let service = Arc::new(service);
     let generated = ClusterServer::from_arc(service.clone())
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
@@ -105,11 +103,13 @@ impl TowerService<http::Request<Body>> for Front {
     }
 }
 
-struct Service {
+pub(crate) struct Service {
     calls: mpsc::Sender<Call>,
     rows: Arc<Datasets>,
     refusals: Refusals,
     kept_out: door::Refusals,
+    /// What joins workers' spans to the run's.
+    traceparent: Option<AsciiMetadataValue>,
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -167,6 +167,17 @@ impl Cluster for Service {
 }
 
 impl Service {
+    pub(crate) fn new(
+        calls: mpsc::Sender<Call>,
+        rows: Arc<Datasets>,
+        refusals: Refusals,
+        kept_out: door::Refusals,
+        traceparent: Option<&str>,
+    ) -> Self {
+        let traceparent = traceparent.and_then(|text| text.parse().ok());
+        Self { calls, rows, refusals, kept_out, traceparent }
+    }
+
     async fn converse(
         &self,
         mut incoming: Streaming<wire::FromWorker>,
@@ -181,7 +192,12 @@ impl Service {
         let session = session.await.map_err(|_| ended())?;
         let refusals = self.refusals.clone();
         tokio::spawn(forward(incoming, self.calls.clone(), refusals, session, Call::FromWorker));
-        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into())))))
+        let outgoing = UnboundedReceiverStream::new(outgoing).map(|message| Ok(message.into()));
+        let mut answer = Response::new(Box::pin(outgoing) as Outgoing<wire::ToWorker>);
+        if let Some(traceparent) = &self.traceparent {
+            answer.metadata_mut().insert(TRACEPARENT, traceparent.clone());
+        }
+        Ok(answer)
     }
 
     async fn serve_rows(

@@ -79,10 +79,12 @@ again() {
   scontrol update jobid="$job" starttime=now || true
   [[ $(grep -c "worker slurm-$job.0-[012] on n[123] joined" "$WORK/run/lockstep.log") -ge 6 ]]
 }
+# slurmd takes a start in the second of a kill for one from before it, and refuses it.
+sleep 2
 until_true 200 "the job goes on" again
 # A node that loses its worker does not end the job.
 for pid in $(ip netns pids "$(space n3)"); do
-  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *"lockstep worker " ]] && kill -9 "$pid"
+  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *"lockstep worker --wait 0 " ]] && kill -9 "$pid"
 done
 ended_job() { [[ -z $(squeue -h -j "$job") || $(squeue -h -j "$job" -o %T) == COMPLETED ]]; }
 until_true 200 "the job ends: $(tail -1 "lockstep-$job.out")" ended_job
@@ -93,10 +95,19 @@ grep -q '"lost": [1-9]' "$WORK/run/results.json" || fail "no worker was lost"
 same "$digest" "$WORK/run" "requeued once, a worker killed"
 compgen -G "$WORK/.lockstep-certs-*" >/dev/null && fail "certificates are left behind"
 
+# Workers that cannot work: nobody idles until the time limit, and another try would be the same.
+printf '#!/bin/sh\n[ "$1" = worker ] && exit 2\nexec "%s" "$@"\n' "$LOCKSTEP" >"$WORK/ill"
+chmod 755 "$WORK/ill"
+job=$(LOCKSTEP=$WORK/ill sbatch --parsable --nodes=2 --cpus-per-task=1 --time=10 "$ROOT/deploy/slurm/train.sbatch" run.toml "$WORK/ill-run")
+failed() { [[ $(scontrol show job "$job" | grep -o 'JobState=[A-Z]* ') == "JobState=FAILED " ]]; }
+until_true 150 "a job whose workers all end fails" failed
+scontrol show job "$job" | grep -q 'ExitCode=2:0' || fail "$(scontrol show job "$job" | grep ExitCode)"
+grep -q "all workers have ended" "lockstep-$job.out" || fail "no reason: $(tail -3 "lockstep-$job.out")"
+ok "a job whose workers all end is stopped, and fails with their code"
+
 # Another try of a bad run file gives the same: the job fails, and is not queued again.
 echo 'seed = "seven"' >>run.toml
 job=$(sbatch --parsable --nodes=1 --cpus-per-task=1 --time=10 "$ROOT/deploy/slurm/train.sbatch" run.toml "$WORK/bad")
-failed() { [[ $(scontrol show job "$job" | grep -o 'JobState=[A-Z]* ') == "JobState=FAILED " ]]; }
 until_true 60 "a bad run file fails the job" failed
 scontrol show job "$job" | grep -q 'ExitCode=78:0' || fail "$(scontrol show job "$job" | grep ExitCode)"
 ok "a bad run file fails the job with 78, once"

@@ -26,3 +26,10 @@ pub const ROWS_PART: usize = 1 << 20;
 
 /// Pause between two HTTP/2 pings on a connection, and how long an answer may take.
 pub const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
+
+/// Target of the spans that make a run's trace. They are never on the way of a chunk.
+pub const TRACE: &str = "lockstep::trace";
+
+/// The header by which a trace crosses from the coordinator to a worker, in the answer of a control stream.
+/// Source: W3C's Trace Context.
+pub const TRACEPARENT: &str = "traceparent";

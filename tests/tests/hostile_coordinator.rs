@@ -55,6 +55,7 @@ fn scene(name: &'static str, welcome: Welcome, then: Vec<ToWorker>, tensors: Vec
         control: control.map(Into::into).collect(),
         tensors: tensors.into_iter().map(Into::into).collect(),
         rows: vec![rows.clone(), rows],
+        ..Scene::default()
     }
 }
 

@@ -54,6 +54,7 @@ fn hostile_peers_change_nothing() {
     let (log, errors) = (site.log(), coordinator.errors());
     assert!(!log.contains("panicked") && !errors.contains("panicked"), "{log}{errors}");
     assert!(!log.contains("worker steady is gone"), "{log}");
+    assert!(!log.contains("\nforged") && !log.contains('\u{1b}'), "{log}");
     assert!(log.contains("worker liar is late in step"), "{log}");
     for reason in [
         "of another step",
@@ -165,6 +166,15 @@ async fn wrong_first_messages(client: &mut Client) {
     let Some(wire::to_worker::Message::Refused(refused)) = answer.message else { panic!("{answer:?}") };
     assert_eq!(refused.reason(), wire::refused::Reason::Protocol);
     assert!(answers.message().await.unwrap().is_none(), "the stream ends");
+    // No name forges a line of the log, or speaks to an operator's terminal.
+    for (protocol, reason) in
+        [(PROTOCOL, wire::refused::Reason::Malformed), (PROTOCOL + 1, wire::refused::Reason::Protocol)]
+    {
+        let (_out, mut answers) = control(client, hello(protocol, "x\nforged\u{1b}[2J")).await.unwrap();
+        let answer = answers.message().await.unwrap().unwrap();
+        let Some(wire::to_worker::Message::Refused(refused)) = answer.message else { panic!("{answer:?}") };
+        assert_eq!(refused.reason(), reason);
+    }
 }
 
 async fn unknown_sessions(client: &mut Client) {

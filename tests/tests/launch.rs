@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is all test")]
 
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 
 use lockstep_tests::cluster::{Oracle, Process, RunFile, Site};
@@ -87,6 +88,47 @@ fn what_is_said_twice_goes_by_flag_then_variable_then_launcher() {
     let mut wrong = Process::start(wrong, "wrong", site.folder());
     assert_eq!(site.end(&mut wrong).code(), Some(2));
     assert!(wrong.errors().contains("MASTER_PORT"), "{}", wrong.errors());
+}
+
+#[test]
+fn what_a_launcher_says_besides_does_not_matter() {
+    // A Service called "master" in the same namespace, a shell in a job of another size.
+    let odd = [
+        ("MASTER_PORT", "tcp://10.0.0.1:80"),
+        ("RANK", "4"),
+        ("WORLD_SIZE", "4"),
+        ("SLURM_CPUS_PER_TASK", "many"),
+    ];
+    let site = Site::new(&RunFile::default().text()).with(&odd.map(|(name, value)| (name, value.to_owned())));
+    let (status, train) = site.trained(&["--workers", "2"]);
+    assert!(status.success(), "{}{}", train.errors(), site.logs());
+    // What a worker has no flag for still counts.
+    let mut worker = site.start("worker", &["worker", "--coordinator", "127.0.0.1:1", "--threads", "1"]);
+    assert_eq!(site.end(&mut worker).code(), Some(2));
+    assert!(worker.errors().contains("WORLD_SIZE"), "{}", worker.errors());
+}
+
+/// There is nothing to save yet, and nothing has failed either.
+#[test]
+fn a_signal_while_data_are_read_is_a_stop_in_order() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
+        // Its data are at a server that takes the question and never answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        silent.set_nonblocking(true).unwrap();
+        let url = format!("\"http://{}/rows.csv\"", silent.local_addr().unwrap());
+        let text = RunFile::default().text();
+        let (_, rest) = text.split_once("train = ").unwrap();
+        let train = rest.split(['\n', ',']).next().unwrap();
+        let site = Site::new(&text.replace(train, &url));
+        let mut train = site.train(&["--workers", "1", "--resume"]);
+        let _held = site.until("it asks for its data", || {
+            assert!(train.ended().is_none(), "{}", train.errors());
+            silent.accept().ok()
+        });
+        train.signal(signal);
+        assert_eq!(site.end(&mut train).code(), Some(75), "{}", train.errors());
+        assert!(train.errors().contains("--resume"), "{}", train.errors());
+    }
 }
 
 #[test]

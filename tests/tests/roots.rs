@@ -12,7 +12,7 @@ use std::path::Path;
 use lockstep_core::tree::Node;
 use lockstep_proto::message::{Assign, Down, ToWorker, Weights, Welcome};
 use lockstep_proto::{Generation, Session, wire};
-use lockstep_tests::cluster::fake::{Fake, Scene};
+use lockstep_tests::cluster::fake::{Fake, Open, Scene};
 use lockstep_tests::cluster::{Process, Site};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::Value;
@@ -78,6 +78,7 @@ fn scene(name: &'static str, catalog: &Value) -> Scene {
         control: vec![ToWorker::Welcome(welcome).into(), assign.into()],
         tensors: vec![weights.into()],
         rows: vec![vec![part]],
+        open: Open::UntilRead,
     }
 }
 

@@ -39,7 +39,9 @@ fn workers_of_several_hosts_train_and_no_command_line_has_the_token() {
     site.succeed(&mut up);
     Oracle::new(&site).assert_equal(&site);
     let commands = fs::read_to_string(site.folder().join("ssh.log")).unwrap();
-    for words in ["-F none", "-- h1 exec", "-- me@h2 exec", "--name 'me@h2-2'"] {
+    for words in
+        ["-F none", "-- h1 exec", "-- me@h2 exec", "--name 'me@h2-2'", "--admin off", "--log-format text"]
+    {
         assert!(
             commands.contains(&words.replace('\'', "'\\''")) || commands.contains(words),
             "{words}: {commands}"

@@ -7,6 +7,7 @@ mod dial;
 mod join;
 mod probe;
 mod served;
+mod spans;
 mod waiting;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use ask::{Asked, NotAsked, stop};
 use connect::{Lost, Streams};
 pub use dial::{Trouble, Trust};
 pub use probe::{Probed, probe};
+use spans::Spans;
 use waiting::Waiting;
 
 /// How a worker is started.
@@ -52,6 +54,8 @@ pub struct Options {
     pub keep_kernel: bool,
     /// Where it writes down what can be seen of it.
     pub observer: Arc<Observer>,
+    /// Puts a span below the one of another process that a `traceparent` names.
+    pub follow: fn(&Span, &str),
 }
 
 /// How a worker's work ended.
@@ -133,6 +137,7 @@ async fn attempt(
     });
     let span = Span::current();
     span.record("run", &joined.task.run.name);
+    let mut spans = Spans::new(options, &joined, connection.traceparent());
     let threads = Threads::new(options.threads).map_err(Lost::system)?;
     let (orders, mut computed) =
         engine::start(joined.task.clone(), threads, observer.clone()).map_err(Lost::system)?;
@@ -171,14 +176,19 @@ async fn attempt(
         if let Input::Tensors(Down::Weights(weights)) = &input {
             observer.down.fetch_add(weights.payload.len() as u64, Relaxed);
         }
+        if let Input::Done { .. } | Input::Evaluated(_) = &input {
+            spans.done();
+        }
         session.handle(input)?;
         while let Some(output) = session.poll_output() {
             let sent = match output {
                 Output::Compute(job) => {
                     span.record("step", job.step);
+                    spans.compute(job.step, job.nodes.len());
                     orders.send(Order::Compute(job)).is_ok()
                 }
-                Output::Evaluate { weights, pieces, .. } => {
+                Output::Evaluate { step, weights, pieces } => {
+                    spans.evaluate(step, pieces.len());
                     orders.send(Order::Evaluate { weights, pieces }).is_ok()
                 }
                 Output::Explain(explain, weights) => orders.send(Order::Explain(explain, weights)).is_ok(),

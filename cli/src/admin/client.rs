@@ -38,23 +38,41 @@ pub fn address(text: &str) -> String {
 /// # Errors
 /// Nobody answers there, or something that is not Lockstep.
 pub async fn status(address: &str) -> Result<Status, String> {
-    let asked = tokio::time::timeout(PATIENCE, ask(address));
-    let bytes = asked.await.unwrap_or_else(|_| Err("it does not answer".into()))?;
+    let (code, bytes) = ask(address, "/status").await?;
+    if code != StatusCode::OK {
+        return Err(format!("it answers {code}"));
+    }
     serde_json::from_slice(&bytes).map_err(|error| format!("it answers, but not as lockstep does: {error}"))
 }
 
-async fn ask(address: &str) -> Result<Bytes, String> {
+/// Asks whether the process lives, which its status does not tell: the thread that answers works on when all
+/// others hang.
+///
+/// # Errors
+/// It does not, in its own words; or nobody answers there.
+pub async fn live(address: &str) -> Result<(), String> {
+    let (code, bytes) = ask(address, "/livez").await?;
+    match code {
+        StatusCode::OK => Ok(()),
+        _ => Err(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
+    }
+}
+
+async fn ask(address: &str, path: &str) -> Result<(StatusCode, Bytes), String> {
+    let asked = tokio::time::timeout(PATIENCE, answer(address, path));
+    asked.await.unwrap_or_else(|_| Err("it does not answer".into()))
+}
+
+async fn answer(address: &str, path: &str) -> Result<(StatusCode, Bytes), String> {
     let stream = TcpStream::connect(address).await.map_err(text)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
     // It ends with the request.
     tokio::spawn(connection);
-    let request = Request::get("/status").header(HOST, address).body(Empty::<Bytes>::new()).map_err(text)?;
+    let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new()).map_err(text)?;
     let response = sender.send_request(request).await.map_err(text)?;
-    if response.status() != StatusCode::OK {
-        return Err(format!("it answers {}", response.status()));
-    }
-    Ok(Limited::new(response.into_body(), LONGEST).collect().await.map_err(text)?.to_bytes())
+    let code = response.status();
+    Ok((code, Limited::new(response.into_body(), LONGEST).collect().await.map_err(text)?.to_bytes()))
 }
 
 fn text(error: impl Display) -> String {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::print;
 
-pub use client::{address, status};
+pub use client::{address, live, status};
 pub use coordinator::Coordinating;
 pub use worker::Working;
 
@@ -24,7 +24,7 @@ pub use worker::Working;
 /// of the whole model.
 const HUNG: Duration = Duration::from_secs(30);
 
-/// Where `lockstep coordinator` listens unless it is told.
+/// Where `lockstep coordinator` and `up` listen unless they are told.
 const USUAL: &str = "127.0.0.1:29501";
 
 /// What is looked at.
@@ -43,7 +43,7 @@ pub trait Subject: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
 pub enum Status {
-    /// Of `lockstep coordinator` and `lockstep train`.
+    /// Of `lockstep coordinator`, `up` and `train`.
     Coordinator(Box<lockstep_coordinator::view::View>),
     /// Of `lockstep worker`.
     Worker(Box<lockstep_worker::view::View>),
@@ -53,7 +53,7 @@ pub enum Status {
 #[derive(Debug, clap::Args)]
 pub struct AdminArguments {
     /// Where to answer /livez, /readyz, /metrics and /status over plain HTTP, or off [default: 127.0.0.1:29501
-    /// for a coordinator, off for all others]
+    /// for coordinator and up, off for train and worker]
     #[arg(long, value_name = "ADDR", env = "LOCKSTEP_ADMIN", hide_env_values = true)]
     admin: Option<String>,
 }

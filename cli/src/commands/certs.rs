@@ -8,6 +8,7 @@
 //! DIR/admins/NAME/           the same, of whoever may use `lockstep stop`
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -195,6 +196,7 @@ impl Revoke {
                 let fingerprint = Identity::fingerprint(file).map_err(Failure::usage)?;
                 (file.display().to_string(), vec![fingerprint.to_string()])
             }
+            (None, Some(name)) if name == "coordinator" => return Err(Failure::usage(COORDINATOR)),
             (None, Some(name)) => (name.clone(), of(&files::read(&issued)?, name)),
             (None, None) => return Err(Failure::usage("a NAME, or --certificate FILE")),
         };
@@ -205,17 +207,11 @@ impl Revoke {
             )));
         }
         let path = self.dir.join("coordinator/revoked");
-        let mut text = if path.exists() { files::read(&path)? } else { String::new() };
-        let before = text.len();
-        for fingerprint in out {
-            if !text.contains(&fingerprint) {
-                text += &format!("{fingerprint}  # {name}\n");
-            }
-        }
-        if text.len() == before {
+        let text = if path.exists() { files::read(&path)? } else { String::new() };
+        let Some(text) = with_entries(text, &out, &name) else {
             print::note(format!("{name} is revoked already"));
             return Ok(());
-        }
+        };
         files::write(&path, files::PUBLIC, &text)?;
         print::note(format!(
             "{name} is revoked in {}: a coordinator that runs on this folder ends its connections within a moment; \
@@ -224,6 +220,24 @@ impl Revoke {
         ));
         Ok(())
     }
+}
+
+const COORDINATOR: &str = "the coordinator's certificate cannot be revoked: workers do not read this list; make a \
+                           new authority (certs init in another folder), and give workers its certificates";
+
+/// The list with these fingerprints too; `None` if all are there. What somebody wrote into it by hand stays
+/// as it is.
+fn with_entries(mut list: String, fingerprints: &[String], name: &str) -> Option<String> {
+    let entry = |line: &str| line.split('#').next().and_then(|entry| entry.parse::<Fingerprint>().ok());
+    let there: BTreeSet<String> = list.lines().filter_map(entry).map(|one| one.to_string()).collect();
+    let before = list.len();
+    for fingerprint in fingerprints.iter().filter(|one| !there.contains(*one)) {
+        if !list.is_empty() && !list.ends_with('\n') {
+            list.push('\n');
+        }
+        list += &format!("{fingerprint}  # {name}\n");
+    }
+    (list.len() > before).then_some(list)
 }
 
 /// Writes a certificate and remembers to whom it went.
@@ -255,4 +269,27 @@ fn plain_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("letters, digits, dots, dashes and underscores, and not \"coordinator\"".into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::{Fingerprint, with_entries};
+
+    #[test]
+    fn an_entry_has_a_line_of_its_own_and_is_there_once() {
+        let [one, two] = ["one", "two"].map(|text| Fingerprint::of(text.as_bytes()).to_string());
+        let out = std::slice::from_ref(&one);
+        let first = with_entries(String::new(), out, "w").unwrap();
+        assert_eq!(first, format!("{one}  # w\n"));
+        assert_eq!(with_entries(first, out, "w"), None);
+        // Somebody's editor left no newline at the end.
+        let by_hand = format!("# ours\nsha256 Fingerprint={}", two[7..].to_ascii_uppercase());
+        let both = with_entries(by_hand.clone(), &[one.clone(), two], "w").unwrap();
+        assert_eq!(both, format!("{by_hand}\n{one}  # w\n"));
+        // A line that is commented out revokes nothing.
+        let out_of_force = format!("# {one}\n");
+        assert!(with_entries(out_of_force, out, "w").unwrap().ends_with(&format!("\n{one}  # w\n")));
+    }
 }

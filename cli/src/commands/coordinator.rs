@@ -24,6 +24,8 @@ pub struct Arguments {
 
 /// Coordinates to the end.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    // First, so that whatever fails is said in this form.
+    arguments.run.log.format();
     let guard = arguments.guard.check()?;
     let (show, window) = coordinate::window();
     let prepared = coordinate::prepare(&arguments.run, show, || {

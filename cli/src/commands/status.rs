@@ -29,7 +29,7 @@ pub struct Arguments {
 /// Asks and prints.
 ///
 /// # Errors
-/// Nobody answers there (1).
+/// Nobody answers there, or whoever does is not live (1).
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime = runtime::current_thread()?;
     let address = admin::address(&arguments.address);
@@ -55,8 +55,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let end = if arguments.watch && !terminal { "\n" } else { "" };
             print::text(&format!("{clear}{}{end}", describe(&status)))?;
         }
-        if !arguments.watch {
-            return Ok(());
+        let live = runtime.block_on(admin::live(&address));
+        let live = live.map_err(|why| Failure::failed(format!("{address}: it is not live: {why}")));
+        match live {
+            live if !arguments.watch => return live,
+            // It may come to itself.
+            Err(hung) => print::failure(&hung),
+            Ok(()) => {}
         }
         std::thread::sleep(Duration::from_secs(1));
     }
@@ -104,7 +109,7 @@ fn coordinator(view: &view::View) -> String {
         facts.push(("refused", refused.join(", ")));
     }
     let view::Nodes { recomputed, audited } = view.nodes;
-    if recomputed + audited > 0 {
+    if recomputed > 0 || audited > 0 {
         facts.push(("nodes", format!("{recomputed} computed again, {audited} by two workers alike")));
     }
     let (joined, lost) = (view.workers_joined, view.workers_lost);
@@ -138,7 +143,7 @@ fn runs(shards: &[u32]) -> String {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for &shard in shards {
         match runs.last_mut() {
-            Some((_, last)) if *last + 1 == shard => *last = shard,
+            Some((_, last)) if last.checked_add(1) == Some(shard) => *last = shard,
             _ => runs.push((shard, shard)),
         }
     }
@@ -176,8 +181,15 @@ mod tests {
 
     #[test]
     fn shards_are_written_as_runs() {
-        let texts = [&[][..], &[3], &[0, 1, 2, 7], &[1, 3, 4]].map(runs);
-        assert_eq!(texts, ["-", "3", "0-2,7", "1,3-4"]);
+        let texts = [&[][..], &[3], &[0, 1, 2, 7], &[1, 3, 4], &[u32::MAX, 0]].map(runs);
+        assert_eq!(texts, ["-", "3", "0-2,7", "1,3-4", "4294967295,0"]);
+    }
+
+    #[test]
+    fn no_count_of_a_peer_is_too_large() {
+        let nodes = view::Nodes { recomputed: u64::MAX, audited: 1 };
+        let text = coordinator(&view::View { nodes, samples: u64::MAX, ..view::View::default() });
+        assert!(text.contains("18446744073709551615 computed again, 1 by two workers alike"), "{text}");
     }
 
     #[test]

@@ -44,8 +44,12 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let log = coordinate::open_log(&prepared)?;
     let (door, fingerprint, token) = security::join_token(prepared.directory().path())?;
     let joining = Joining { address: arguments.address.as_deref(), port: address.port(), fingerprint, token };
-    let starting =
-        Starting { ssh: &arguments.ssh, program: &arguments.remote_lockstep, threads: arguments.threads };
+    let starting = Starting {
+        ssh: &arguments.ssh,
+        program: &arguments.remote_lockstep,
+        threads: arguments.threads,
+        format: prepared.format,
+    };
     let workers = remote::start(&arguments.hosts, &joining, &starting, &log)
         .map_err(|error| Failure::failed(format!("{}: cannot be started: {error}", arguments.ssh)))?;
     let count: u32 = arguments.hosts.iter().map(|host| u32::from(host.workers)).sum();

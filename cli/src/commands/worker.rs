@@ -46,21 +46,25 @@ pub struct Arguments {
 
 /// Works until the run ends.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // First, so that whatever fails is said in this form.
+    let format = arguments.log.format();
     if let Some(parent) = arguments.parent {
         die_with(parent)?;
     }
     lockstep_data::BlockCache::bytes_of_user().map_err(Failure::usage)?;
     // Any kernel to begin with; the run's is known once the coordinator has answered.
     environment::pin(&environment::current_or(lockstep_core::run::default_kernel()))?;
-    log::to_stderr(arguments.log.format());
-    let place = launcher::place(|name| std::env::var(name).ok()).map_err(Failure::usage)?;
-    let coordinator = arguments.coordinator.address().or(place.coordinator);
-    let coordinator = coordinator.ok_or_else(|| Failure::usage(NOWHERE))?;
+    log::to_stderr(format);
+    let launcher = launcher::Variables(|name: &str| std::env::var(name).ok());
+    let given = arguments.coordinator.address();
+    let coordinator = given.map_or_else(|| launcher.coordinator(), |given| Ok(Some(given)));
+    let coordinator = coordinator.map_err(Failure::usage)?.ok_or_else(|| Failure::usage(NOWHERE))?;
     let host =
         nix::unistd::gethostname().map_or("unknown".into(), |host| host.to_string_lossy().into_owned());
-    let name = arguments.name.clone().or(place.name);
-    let name = name.unwrap_or_else(|| format!("{host}-{}", std::process::id()));
-    let threads = arguments.threads.or(place.threads).unwrap_or(1);
+    let name = arguments.name.clone().map_or_else(|| launcher.name(), |given| Ok(Some(given)));
+    let name = name.map_err(Failure::usage)?.unwrap_or_else(|| format!("{host}-{}", std::process::id()));
+    let threads = arguments.threads.map_or_else(|| launcher.threads(), |given| Ok(Some(given)));
+    let threads = threads.map_err(Failure::usage)?.unwrap_or(1);
     let observer = Arc::new(Observer::new(View {
         name: name.clone(),
         host: host.clone(),
@@ -83,6 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             .map_err(|(root, error)| Failure::usage(format!("--data {root}: {error}")))?,
         keep_kernel: environment::keeps_kernel(),
         observer,
+        follow: log::follow,
     };
     let runtime = runtime::current_thread()?;
     let ended = runtime.block_on(async {

@@ -1,5 +1,6 @@
 //! What a run leaves outside of the cluster: files, the log, what people see.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use lockstep_coordinator::driver::Effects;
@@ -11,6 +12,7 @@ use lockstep_coordinator::store::RunDirectory;
 use lockstep_core::digest::Digest;
 use tracing::{Span, error, info, info_span, warn};
 
+use super::serve::Stopping;
 use crate::service_manager::{self, Watchdog};
 use crate::show::Show;
 
@@ -37,6 +39,7 @@ pub(super) struct RunEffects {
     /// Steps between two lines of metrics about steps.
     record_every: u64,
     watchdog: Watchdog,
+    stopping: Stopping,
 }
 
 impl RunEffects {
@@ -45,15 +48,14 @@ impl RunEffects {
         show: Show,
         resumed: Option<(u64, Digest)>,
         record_every: u64,
+        stopping: Stopping,
     ) -> (Self, NewestDigest) {
         let digest = NewestDigest::default();
         if let Some((step, resumed)) = resumed {
             digest.set(step, resumed);
         }
-        (
-            Self { directory, show, digest: digest.clone(), record_every, watchdog: Watchdog::of_unit() },
-            digest,
-        )
+        let watchdog = Watchdog::of_unit();
+        (Self { directory, show, digest: digest.clone(), record_every, watchdog, stopping }, digest)
     }
 }
 
@@ -94,6 +96,7 @@ impl Effects for RunEffects {
     fn notice(&mut self, notice: Notice) {
         if matches!(notice, Notice::Stopping { .. }) {
             service_manager::stopping();
+            self.stopping.store(true, Ordering::Relaxed);
         }
         let (worker, step) = notice.about();
         info_span!("notice", worker, step).in_scope(|| info!("{notice}"));

@@ -1,15 +1,18 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use super::{Place, first_host, place, with_port};
+use super::{Variables, first_host, with_port};
 
-fn of(variables: &[(&str, &str)]) -> Result<Place, String> {
-    place(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+fn of(variables: &[(&str, &str)]) -> Variables<impl Fn(&str) -> Option<String>> {
+    Variables(|name: &str| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    })
 }
 
 fn expect(variables: &[(&str, &str)], coordinator: Option<&str>, name: Option<&str>, threads: Option<u16>) {
-    let found = of(variables).unwrap();
-    let expected = Place { coordinator: coordinator.map(Into::into), name: name.map(Into::into), threads };
-    assert_eq!(found, expected, "{variables:?}");
+    let found = of(variables);
+    assert_eq!(found.coordinator().unwrap().as_deref(), coordinator, "{variables:?}");
+    assert_eq!(found.name().unwrap().as_deref(), name, "{variables:?}");
+    assert_eq!(found.threads().unwrap(), threads, "{variables:?}");
 }
 
 #[test]
@@ -43,6 +46,19 @@ fn launchers() {
     // A rank without a world is a rank; a job without a task is nobody.
     expect(&[("RANK", "7")], None, Some("rank-7"), None);
     expect(&[("SLURM_JOB_ID", "9")], None, None, None);
+    // Kubernetes' variables of a Service called "master".
+    let service = [("MASTER_PORT", "tcp://10.0.0.1:80"), ("MASTER_SERVICE_PORT", "80")];
+    expect(&service, None, None, None);
+    let pod = [&service[..], &[("MASTER_ADDR", "h"), ("PET_MASTER_PORT", "7")]].concat();
+    expect(&pod, Some("h:7"), None, None);
+}
+
+#[test]
+fn what_is_not_asked_for_may_be_anything() {
+    let odd = [("RANK", "4"), ("WORLD_SIZE", "4"), ("SLURM_CPUS_PER_TASK", "many"), ("MASTER_PORT", "x")];
+    let odd = of(&odd);
+    assert!(odd.name().is_err() && odd.threads().is_err());
+    assert_eq!(odd.coordinator(), Ok(None), "a port without a host is nobody's");
 }
 
 #[test]
@@ -57,7 +73,9 @@ fn what_cannot_be_is_named() {
         (&[("SLURM_JOB_NODELIST", "n[")], ["SLURM_JOB_NODELIST", "n["]),
         (&[("JOB_COMPLETION_INDEX", "x")], ["JOB_COMPLETION_INDEX", "x"]),
     ] {
-        let problem = of(variables).unwrap_err();
+        let found = of(variables);
+        let problems = [found.coordinator().err(), found.name().err(), found.threads().err()];
+        let problem = problems.into_iter().flatten().next().unwrap();
         for word in words {
             assert!(problem.contains(word), "{problem} for {variables:?}");
         }

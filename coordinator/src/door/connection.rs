@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 
 use super::Who;
@@ -24,11 +25,8 @@ pub(crate) struct Connection {
     pub(super) slot: Option<OwnedSemaphorePermit>,
 }
 
-#[derive(Debug)]
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// Plain text, or TLS.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Who is at the other end.
 #[derive(Clone, Debug)]
@@ -43,21 +41,6 @@ impl Connected for Connection {
     fn connect_info(&self) -> Peer {
         self.peer.clone()
     }
-}
-
-macro_rules! either {
-    ($of:expr, $stream:ident => $does:expr) => {
-        match &mut $of.stream {
-            Stream::Plain($stream) => {
-                let $stream = Pin::new($stream);
-                $does
-            }
-            Stream::Tls($stream) => {
-                let $stream = Pin::new($stream.as_mut());
-                $does
-            }
-        }
-    };
 }
 
 impl AsyncRead for Connection {
@@ -76,7 +59,7 @@ impl AsyncRead for Connection {
             }
             self.end = None;
         }
-        either!(self, stream => stream.poll_read(context, buffer))
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
@@ -86,7 +69,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(context, bytes))
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -94,18 +77,18 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_vectored(context, bytes))
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(context))
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_shutdown(context))
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -42,7 +42,7 @@ async fn enter(door: &Door, stream: TcpStream) -> Result<Entered, Refusal> {
     let mut first = [0];
     match (stream.peek(&mut first).await, &door.keeper, first[0]) {
         (Ok(1..), None, door::PLAIN_HTTP) => {
-            Ok(Entered { stream: Stream::Plain(stream), who: door.plain.clone(), end: None })
+            Ok(Entered { stream: Stream::Left(stream), who: door.plain.clone(), end: None })
         }
         (Ok(1..), None, door::TLS_HANDSHAKE) => {
             part(stream, &door::SPEAK_PLAIN).await;
@@ -94,7 +94,7 @@ async fn over_tls(keeper: &Keeper, stream: TcpStream) -> Result<Entered, Refusal
     } else {
         Some(keeper.living.enter(certificates).ok_or(Refusal::Revoked)?)
     };
-    Ok(Entered { stream: Stream::Tls(Box::new(stream)), who, end })
+    Ok(Entered { stream: Stream::Right(Box::new(stream)), who, end })
 }
 
 fn answer(

@@ -24,13 +24,17 @@ impl Machine {
                 "the worker speaks protocol {}, the coordinator {PROTOCOL}: run the same version of lockstep on both",
                 hello.protocol
             );
-            self.notice(Notice::Refused { worker: hello.name, text: text.clone() });
+            // What else another version's first message holds is not judged, but it goes into a line of the log.
+            let worker = hello.name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+            self.notice(Notice::Refused { worker, text: text.clone() });
             return self.refuse(session, Reason::Protocol, text);
         }
         let Hello { name, host, numerics, cpu, .. } = &hello;
-        if name.is_empty() || [name, host, numerics, cpu].iter().any(|text| text.len() > LONGEST_NAME) {
+        let odd = |text: &String| text.len() > LONGEST_NAME || text.chars().any(char::is_control);
+        if name.is_empty() || [name, host, numerics, cpu].into_iter().any(odd) {
             let text = format!(
-                "a worker's name has 1 to {LONGEST_NAME} bytes, and its host's, its processor's and its numerics' at most"
+                "a worker's name has 1 to {LONGEST_NAME} bytes, its host's, its processor's and its numerics' have at \
+                 most so many, and none has line breaks or other control characters"
             );
             return self.refuse(session, Reason::Malformed, text);
         }

@@ -272,6 +272,33 @@ fn other_numerics_are_refused_with_both_named() {
 }
 
 #[test]
+fn no_name_forges_a_line_of_the_log() {
+    let mut machine = running(Progress::default(), &[A]);
+    let changes: [fn(&mut Hello); 5] = [
+        |hello| hello.name.push_str("\nworker w1 on here joined"),
+        |hello| hello.name.push('\u{1b}'),
+        |hello| hello.host = "there\r".into(),
+        |hello| hello.cpu = "\u{9b}2J".into(),
+        |hello| hello.numerics.push('\0'),
+    ];
+    for change in changes {
+        let Event::Hello(session, mut odd) = hello(B) else { unreachable!() };
+        change(&mut odd);
+        let mut machine = running(Progress::default(), &[A]);
+        let actions = handle(&mut machine, Event::Hello(session, odd.clone()));
+        let [Action::Send(_, ToWorker::Refused(refused)), Action::Close(_)] = &actions[..] else {
+            panic!("{odd:?}: {actions:?}")
+        };
+        assert_eq!(refused.reason, Reason::Malformed);
+    }
+    let Event::Hello(session, mut foreign) = hello(B) else { unreachable!() };
+    (foreign.protocol, foreign.name) = (PROTOCOL + 1, "w2\n\u{1b}[31mno".into());
+    let actions = handle(&mut machine, Event::Hello(session, foreign));
+    let Some(Action::Notice(Notice::Refused { worker, .. })) = actions.first() else { panic!("{actions:?}") };
+    assert_eq!(worker, "w2[31mno");
+}
+
+#[test]
 fn another_protocol_is_refused() {
     let mut machine = running(Progress::default(), &[]);
     let Event::Hello(_, mut foreign) = hello(A) else { return };

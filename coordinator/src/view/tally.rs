@@ -153,7 +153,8 @@ impl Tally {
                 .collect(),
             nodes: Nodes { recomputed: self.recomputed, audited: progress.audit.pairs },
             checkpoints: Checkpoints {
-                step: progress.saved_step,
+                // The one that was read may have to be written again, and then counts as not saved.
+                step: progress.saved_step.or(frame.checkpoints.step),
                 age_seconds: self.saved_at.map(|saved| now.saturating_sub(saved).as_secs_f64()),
                 ..self.checkpoints
             },

@@ -21,10 +21,13 @@ impl Fingerprint {
 impl FromStr for Fingerprint {
     type Err = String;
 
-    /// 64 hexadecimal digits of either case, colons between them or not, `sha256:` before them or not.
+    /// 64 hexadecimal digits of either case, colons between them or not, `sha256:` before them or not, or
+    /// the whole line that openssl prints: `sha256 Fingerprint=AB:CD:…`.
     fn from_str(text: &str) -> Result<Self, String> {
         let lower = text.trim().to_ascii_lowercase();
-        let digits = lower.strip_prefix("sha256:").unwrap_or(&lower).replace(':', "");
+        // What is before it names the digest; another digest's length is wrong.
+        let bare = lower.rsplit_once('=').map_or(lower.as_str(), |(_, bare)| bare.trim());
+        let digits = bare.strip_prefix("sha256:").unwrap_or(bare).replace(':', "");
         match from_hex(&digits) {
             Some(bytes) => Ok(Self(bytes)),
             None => Err(format!(
@@ -74,8 +77,16 @@ mod tests {
         assert_eq!(text.parse(), Ok(fingerprint));
         let pairs: Vec<&str> =
             text.as_bytes()[7..].chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect();
-        assert_eq!(pairs.join(":").to_ascii_uppercase().parse(), Ok(fingerprint));
-        for bad in ["", "sha256:", &text[..70], &format!("{text}0"), &text.replace('a', "g"), "sha1:00"] {
+        let pairs = pairs.join(":").to_ascii_uppercase();
+        assert_eq!(pairs.parse(), Ok(fingerprint));
+        // openssl 3, and those before it.
+        for name in ["sha256", "SHA256"] {
+            assert_eq!(format!("{name} Fingerprint={pairs}\n").parse(), Ok(fingerprint));
+        }
+        let sha1 = format!("sha1 Fingerprint={}", &pairs[..59]);
+        for bad in
+            ["", "sha256:", &text[..70], &format!("{text}0"), &text.replace('a', "g"), "sha1:00", &sha1]
+        {
             assert!(bad == text || bad.parse::<Fingerprint>().is_err(), "{bad}");
         }
     }

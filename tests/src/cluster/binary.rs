@@ -23,6 +23,9 @@ fn build() -> PathBuf {
     }
     cargo.args(["build", "--package", "lockstep-cli", "--bin", "lockstep"]);
     cargo.arg("--message-format=json-render-diagnostics");
+    if cfg!(feature = "otel") {
+        cargo.args(["--features", "lockstep-cli/otel"]);
+    }
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

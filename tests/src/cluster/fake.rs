@@ -10,6 +10,7 @@ use lockstep_proto::message::{End, Outcome, ToWorker};
 use lockstep_proto::wire;
 use lockstep_proto::wire::cluster_server::{Cluster, ClusterServer};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
@@ -25,10 +26,26 @@ pub struct Scene {
     pub tensors: Vec<wire::TensorsDown>,
     /// The rows of each request.
     pub rows: Vec<Vec<wire::RowsPart>>,
+    /// How long its streams stay open once all is said.
+    pub open: Open,
 }
 
-/// How long a stream stays open once all is said, for the other side to take it in.
+/// How long streams stay open, for the other side to take in what was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Open {
+    /// For a moment: a worker that does not answer must not hold up the next scene.
+    #[default]
+    Briefly,
+    /// Until the worker has got at the rows of its work, or given up: it asks for more than the scene has,
+    /// it says that it has computed, or it goes.
+    UntilRead,
+}
+
+/// A moment.
 const HELD: Duration = Duration::from_millis(150);
+
+/// Becomes true when a session has nothing to wait for any more.
+type Over = Arc<watch::Sender<bool>>;
 
 /// The liar.
 #[derive(Clone, Debug)]
@@ -37,6 +54,8 @@ pub struct Fake {
     sessions: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     played: Arc<Mutex<Vec<&'static str>>>,
+    /// Of the newest session.
+    over: Arc<Mutex<Over>>,
 }
 
 impl Fake {
@@ -47,6 +66,7 @@ impl Fake {
             sessions: Arc::default(),
             requests: Arc::default(),
             played: Arc::default(),
+            over: Arc::default(),
         }
     }
 
@@ -67,20 +87,41 @@ impl Fake {
     fn scene(&self) -> Scene {
         self.scenes.get(self.sessions.load(Ordering::SeqCst).wrapping_sub(1)).cloned().unwrap_or_default()
     }
+
+    fn over(&self) -> Over {
+        self.over.lock().unwrap().clone()
+    }
 }
 
 type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-fn held<T: Send + 'static>(messages: Vec<T>) -> Response<Outgoing<T>> {
+fn held<T: Send + 'static>(messages: Vec<T>, open: Open, over: &Over) -> Response<Outgoing<T>> {
+    let mut over = over.subscribe();
     let (out, incoming) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         for message in messages {
             let _ = out.send(message);
         }
-        tokio::time::sleep(HELD).await;
+        match open {
+            Open::Briefly => tokio::time::sleep(HELD).await,
+            Open::UntilRead => tokio::select! {
+                _ = over.wait_for(|over| *over) => {}
+                () = out.closed() => {}
+            },
+        }
     });
     let stream = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
     Response::new(Box::pin(stream.map(Ok)))
+}
+
+/// Listens to a worker until it has computed what it was told, or goes.
+async fn until_computed(mut worker: Streaming<wire::FromWorker>, over: Over) {
+    while let Ok(Some(wire::FromWorker { message })) = worker.message().await {
+        if matches!(message, Some(wire::from_worker::Message::Computed(_))) {
+            break;
+        }
+    }
+    over.send_replace(true);
 }
 
 #[tonic::async_trait]
@@ -91,23 +132,30 @@ impl Cluster for Fake {
 
     async fn control(
         &self,
-        _: Request<Streaming<wire::FromWorker>>,
+        request: Request<Streaming<wire::FromWorker>>,
     ) -> Result<Response<Self::ControlStream>, Status> {
         let session = self.sessions.fetch_add(1, Ordering::SeqCst);
         self.requests.store(0, Ordering::SeqCst);
+        let over = Over::default();
+        *self.over.lock().unwrap() = over.clone();
         let Some(scene) = self.scenes.get(session) else {
             let end = ToWorker::End(End { outcome: Outcome::Finished, text: "enough".into() });
-            return Ok(held(vec![end.into()]));
+            return Ok(held(vec![end.into()], Open::Briefly, &over));
         };
         self.played.lock().unwrap().push(scene.name);
-        Ok(held(scene.control.clone()))
+        let answer = held(scene.control.clone(), scene.open, &over);
+        if scene.open == Open::UntilRead {
+            tokio::spawn(until_computed(request.into_inner(), over));
+        }
+        Ok(answer)
     }
 
     async fn tensors(
         &self,
         _: Request<Streaming<wire::TensorsUp>>,
     ) -> Result<Response<Self::TensorsStream>, Status> {
-        Ok(held(self.scene().tensors))
+        let Scene { tensors, open, .. } = self.scene();
+        Ok(held(tensors, open, &self.over()))
     }
 
     async fn probe(&self, _: Request<wire::ProbeRequest>) -> Result<Response<wire::ProbeAnswer>, Status> {
@@ -120,7 +168,10 @@ impl Cluster for Fake {
 
     async fn rows(&self, _: Request<wire::RowsRequest>) -> Result<Response<Self::RowsStream>, Status> {
         let request = self.requests.fetch_add(1, Ordering::SeqCst);
-        let parts = self.scene().rows.get(request).cloned().unwrap_or_default();
+        let parts = self.scene().rows.get(request).cloned().unwrap_or_else(|| {
+            self.over().send_replace(true);
+            Vec::new()
+        });
         Ok(Response::new(Box::pin(tokio_stream::iter(parts.into_iter().map(Ok)))))
     }
 }

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness fails by panicking")]
 
 mod binary;
+#[cfg(feature = "otel")]
+pub mod collector;
 mod disk;
 pub mod fake;
 mod forge;

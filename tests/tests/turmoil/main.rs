@@ -23,8 +23,8 @@ use lockstep_tests::cluster::{Moments, Oracle, RunFile};
 use network::{Fault, Moment};
 
 /// A step across the network takes some of its ticks: long enough that a worker is missed, whatever is fast.
-fn long() -> RunFile {
-    RunFile { epochs: 300, ..run(2) }
+fn long(epochs: u32) -> RunFile {
+    RunFile { epochs, ..run(2) }
 }
 
 /// Somewhere in the first steps.
@@ -74,7 +74,7 @@ fn each_direction_alone_and_both() {
 #[test]
 fn a_partition_that_never_heals() {
     let mut moments = Moments::new();
-    let mut cluster = Cluster::new(moments.below(u64::MAX), &long(), 4, &[]);
+    let mut cluster = Cluster::new(moments.below(u64::MAX), &long(300), 4, &[]);
     cluster.joined(2);
     cluster.join(&["--wait", "0"]);
     cluster.join(&["--wait", "1"]);
@@ -106,7 +106,7 @@ fn a_partition_that_never_heals() {
 fn what_was_held_comes_late() {
     let mut moments = Moments::new();
     let admin = ["--admin", "127.0.0.1:0"];
-    let mut cluster = Cluster::new(moments.below(u64::MAX), &long(), 2, &admin);
+    let mut cluster = Cluster::new(moments.below(u64::MAX), &long(160), 2, &admin);
     let errors = cluster.coordinator.errors();
     let admin = errors.split_once("admin on http://").and_then(|(_, rest)| rest.split_once(": ")).unwrap().0;
     let admin = admin.parse().unwrap();
@@ -116,7 +116,7 @@ fn what_was_held_comes_late() {
     };
     cluster.joined(2);
     // A session may end between a gradient and the reading of it.
-    for round in 1..4 {
+    for round in 1..3 {
         cluster.strike(0, Fault::Lag, soon(&mut moments));
         cluster.strike(0, Fault::Hold, Moment { bytes: moments.below(100_000), millis: 60_000 });
         cluster.until_missed(0, round);

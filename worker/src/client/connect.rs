@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use lockstep_proto::message::{FromWorker, Hello, Ready, Up};
-use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, WINDOW};
+use lockstep_proto::settings::{FRAME, KEEPALIVE, MESSAGE_LIMIT, TRACEPARENT, WINDOW};
 use lockstep_proto::wire::cluster_client::ClusterClient;
 use lockstep_proto::{Malformed, PROTOCOL, Session, tensors, wire};
 use tokio::sync::mpsc;
@@ -102,6 +102,7 @@ pub(super) struct Connection {
     pub(super) control: Streaming<wire::ToWorker>,
     pub(super) out: mpsc::UnboundedSender<wire::FromWorker>,
     heartbeat: Option<Heartbeat>,
+    traceparent: Option<String>,
 }
 
 /// All streams of a session.
@@ -141,11 +142,18 @@ pub(super) async fn control(options: &Options) -> Result<Connection, Lost> {
         (None, Code::PermissionDenied) => Lost::Door(Trouble::Refused(status.message().to_owned())),
         (None, _) => status.into(),
     })?;
+    let traceparent = control.metadata().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let traceparent = traceparent.map(str::to_owned);
     let control = control.into_inner();
-    Ok(Connection { options: options.clone(), control, out, heartbeat: None })
+    Ok(Connection { options: options.clone(), control, out, heartbeat: None, traceparent })
 }
 
 impl Connection {
+    /// What the coordinator says that this worker's spans belong to.
+    pub(super) fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
+
     pub(super) fn start_heartbeat(&mut self, every: Duration) {
         self.heartbeat = Some(Heartbeat::start(every, self.out.clone()));
     }

@@ -9,6 +9,7 @@ use lockstep_proto::tls::door;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::Trouble;
 
@@ -17,35 +18,20 @@ pub(crate) type Seen = Arc<OnceLock<Trouble>>;
 
 /// A connection that may begin with HTTP/2.
 #[derive(Debug)]
-pub(crate) enum Stream {
-    /// Until the first byte has come, it may be one of TLS.
-    Plain(TcpStream, Option<Seen>),
-    Tls(Box<TlsStream<TcpStream>>),
+pub(crate) struct Stream {
+    inner: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    /// Of plain text, until the first byte has come: it may be one of TLS.
+    first: Option<Seen>,
 }
 
 impl Stream {
     pub(super) fn plain(stream: TcpStream, seen: Seen) -> Self {
-        Self::Plain(stream, Some(seen))
+        Self { inner: Either::Left(stream), first: Some(seen) }
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self::Tls(Box::new(stream))
+        Self { inner: Either::Right(Box::new(stream)), first: None }
     }
-}
-
-macro_rules! either {
-    ($of:expr, $stream:ident => $does:expr) => {
-        match &mut *$of {
-            Stream::Plain($stream, _) => {
-                let $stream = Pin::new($stream);
-                $does
-            }
-            Stream::Tls($stream) => {
-                let $stream = Pin::new($stream.as_mut());
-                $does
-            }
-        }
-    };
 }
 
 impl AsyncRead for Stream {
@@ -55,10 +41,9 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(either!(self, stream => stream.poll_read(context, buffer)))?;
-        if let Self::Plain(_, first) = &mut *self
-            && let Some(byte) = buffer.filled().get(before)
-            && let Some(seen) = first.take()
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        if let Some(byte) = buffer.filled().get(before)
+            && let Some(seen) = self.first.take()
             && *byte == door::TLS_ALERT
         {
             let trouble = seen.get_or_init(Trouble::speaks_tls);
@@ -74,7 +59,7 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write(context, bytes))
+        Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -82,18 +67,18 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        either!(self, stream => stream.poll_write_vectored(context, bytes))
+        Pin::new(&mut self.inner).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_flush(context))
+        Pin::new(&mut self.inner).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_shutdown(context))
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
