@@ -8,10 +8,11 @@ mod join;
 mod probe;
 mod served;
 mod spans;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lockstep_core::threads::Threads;
 use lockstep_data::Roots;
@@ -20,7 +21,7 @@ use lockstep_proto::wire;
 use tokio::sync::mpsc;
 use tonic::Streaming;
 use tracing::field::Empty;
-use tracing::{Instrument, Span, info, warn};
+use tracing::{Instrument, Span, info};
 
 use crate::engine::{self, Order};
 use crate::session::{Input, Output, Session};
@@ -30,6 +31,7 @@ use connect::{Lost, Streams};
 pub use dial::{Trouble, Trust};
 pub use probe::{Probed, probe};
 use spans::Spans;
+use waiting::Waiting;
 
 /// How a worker is started.
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ pub struct Options {
     pub host: String,
     /// Compute threads.
     pub threads: usize,
-    /// How long to wait for a coordinator; `None` for ever.
+    /// How long to wait for a coordinator, at the start and each time it is lost; `None` for ever.
     pub wait: Option<Duration>,
     /// What it may read by itself.
     pub roots: Roots,
@@ -83,7 +85,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Ended {
 async fn work(options: &Options, stop: impl Future<Output = ()>) -> Ended {
     tokio::pin!(stop);
     let _turns = Turns::start(options.observer.clone());
-    let mut waiting = Waiting::new(options);
+    let mut waiting = Waiting::new(&options.coordinator, options.wait);
     loop {
         options.observer.becomes(State::Connecting);
         let mut asked = false;
@@ -104,48 +106,6 @@ async fn work(options: &Options, stop: impl Future<Output = ()>) -> Ended {
             () = tokio::time::sleep(pause) => {}
             () = &mut stop => return Ended::Stopped,
         }
-    }
-}
-
-/// How long there has been no coordinator, and when to try again.
-struct Waiting<'a> {
-    options: &'a Options,
-    since: Instant,
-    told: Option<Instant>,
-    tries: u32,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(options: &'a Options) -> Self {
-        Self { options, since: Instant::now(), told: None, tries: 0 }
-    }
-
-    fn connected(&mut self) {
-        self.since = Instant::now();
-        self.told = None;
-        self.tries = 0;
-    }
-
-    /// The pause before the next try, with jitter so that workers do not come all at once; `None` when
-    /// the time is up.
-    fn pause(&mut self, lost: &Lost) -> Option<Duration> {
-        let waited = self.since.elapsed();
-        if self.options.wait.is_some_and(|most| waited >= most) {
-            return None;
-        }
-        if self.told.is_none_or(|told| told.elapsed() >= Duration::from_secs(60)) {
-            self.told = Some(Instant::now());
-            let limit = match self.options.wait {
-                Some(most) => format!("{} s at most", most.as_secs()),
-                None => "for ever".into(),
-            };
-            let coordinator = &self.options.coordinator;
-            warn!("no coordinator at {coordinator} ({lost}); waiting since {} s, {limit}", waited.as_secs());
-        }
-        let base = Duration::from_millis(50 << self.tries.min(5));
-        self.tries += 1;
-        let jitter = f64::from(std::process::id().wrapping_mul(2_654_435_761) % 1000) / 1000.0;
-        Some(base.mul_f64(0.75 + jitter / 2.0))
     }
 }
 
