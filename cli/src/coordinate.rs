@@ -284,7 +284,7 @@ impl Ready {
             tracing::warn!("{count} gradient chunks were refused: {reason}");
         }
         for (reason, count) in refused.counts() {
-            tracing::warn!("{count} connections were refused: {reason}");
+            tracing::warn!("{count} {}s were refused: {reason}", reason.what());
         }
         match outcome {
             Outcome::Finished => {}

@@ -231,8 +231,10 @@ impl<E: Effects> Driver<E> {
             }
             Call::Failed(why) => Input::Failed(why),
             Call::Ask { worker, by, answer } => {
-                // Whoever asked may be gone; it is done all the same.
-                let _ = answer.send(self.ask(worker, by));
+                // Without an answer: the run has ended. Whoever asked may be gone; it is done all the same.
+                if let Some(asked) = self.ask(worker, by) {
+                    let _ = answer.send(asked);
+                }
                 return;
             }
             Call::Stop => Input::Stop,
@@ -241,14 +243,17 @@ impl<E: Effects> Driver<E> {
         self.cluster.handle(now, input);
     }
 
-    /// An admin's wish is told and followed.
-    fn ask(&mut self, worker: Option<String>, by: String) -> Result<Asked, NoSuchWorker> {
+    /// An admin's wish is told and followed; `None`: the run has ended, and only sees its workers off.
+    fn ask(&mut self, worker: Option<String>, by: String) -> Option<Result<Asked, NoSuchWorker>> {
         let machine = self.cluster.machine();
+        if machine.has_ended() {
+            return None;
+        }
         let input = match &worker {
             None => Input::Stop,
             Some(name) => match machine.session_of(name) {
                 Some(session) => Input::Drain(session),
-                None => return Err(NoSuchWorker(machine.here())),
+                None => return Some(Err(NoSuchWorker(machine.here()))),
             },
         };
         let step = machine.progress().step;
@@ -257,7 +262,7 @@ impl<E: Effects> Driver<E> {
         self.cluster.handle(now, input);
         let run = self.showing.publisher.as_ref().map(|publisher| publisher.frame().run).unwrap_or_default();
         let staying = self.cluster.machine().here().len();
-        Ok(Asked { run, step, staying: u32::try_from(staying).unwrap_or(u32::MAX) })
+        Some(Ok(Asked { run, step, staying: u32::try_from(staying).unwrap_or(u32::MAX) }))
     }
 
     /// Performs what is to be done; how the run ended, if it did.

@@ -38,8 +38,10 @@ pub enum Notice {
         /// Why.
         text: String,
     },
-    /// A connection was not let in.
+    /// A connection was not let in, or a call on one.
     NotLetIn {
+        /// `connection` or `call`.
+        what: &'static str,
         /// The address it came from.
         from: String,
         /// Why.
@@ -226,11 +228,11 @@ impl fmt::Display for Notice {
                 write!(f, "worker {worker} is gone ({why}) in step {step}; {open}")
             }
             Self::Refused { worker, text } => write!(f, "worker {worker} was refused: {text}"),
-            Self::NotLetIn { from, why, times: 1 } => {
-                write!(f, "a connection from {from} was refused: {why}")
+            Self::NotLetIn { what, from, why, times: 1 } => {
+                write!(f, "a {what} from {from} was refused: {why}")
             }
-            Self::NotLetIn { from, why, times } => {
-                write!(f, "{times} connections were refused, the last from {from}: {why}")
+            Self::NotLetIn { what, from, why, times } => {
+                write!(f, "{times} {what}s were refused, the last from {from}: {why}")
             }
             Self::Door(text) => f.write_str(text),
             Self::Asked { by, worker: Some(worker), .. } => write!(f, "{by} asks worker {worker} to leave"),

@@ -250,7 +250,7 @@ impl Service {
     /// Counts it, and tells if it is time to.
     async fn keep_out(&self, refusal: door::Refusal, from: String) {
         if let Some(times) = self.kept_out.add(refusal) {
-            let notice = Notice::NotLetIn { from, why: refusal.to_string(), times };
+            let notice = Notice::NotLetIn { what: refusal.what(), from, why: refusal.to_string(), times };
             // Without a driver the run has ended.
             let _ = self.calls.send(Call::Notice(notice)).await;
         }

@@ -28,9 +28,8 @@ fn endless() -> Site {
 /// Where a process answers, as it says.
 fn admin_of(site: &Site, process: &mut Process) -> SocketAddr {
     site.until("the admin listener is there", || {
-        let errors = process.errors();
-        assert!(process.ended().is_none(), "it has ended: {errors}");
-        errors.split_once("admin on http://")?.1.split_once(": ")?.0.parse().ok()
+        assert!(process.ended().is_none(), "it has ended: {}", process.errors());
+        process.admin()
     })
 }
 

@@ -205,9 +205,7 @@ fn the_join_line_lets_a_worker_in_and_nothing_less_does() {
     let anywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
     let (mut coordinator, listening) = site.coordinator(Some(anywhere), &["--admin", "127.0.0.1:0"]);
     let address = SocketAddr::from(([127, 0, 0, 1], listening.port()));
-    let admin: SocketAddr = site.until("the admin listener is there", || {
-        coordinator.errors().split_once("admin on http://")?.1.split_once(": ")?.0.parse().ok()
-    });
+    let admin = site.until("the admin listener is there", || coordinator.admin());
     let line = site.until("the join line is printed", || {
         let errors = coordinator.errors();
         let line = errors.lines().find(|line| line.contains("lockstep worker --coordinator"))?;

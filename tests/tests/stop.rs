@@ -10,9 +10,9 @@ use lockstep_tests::cluster::http::{get, samples};
 use lockstep_tests::cluster::{Forge, Oracle, Paper, Process, RunFile, Site};
 use nix::sys::signal::Signal;
 
-/// A few seconds of training.
+/// Far longer than two commands take.
 fn long() -> Site {
-    Site::new(&RunFile { epochs: 200, heartbeat_ms: 300, ..RunFile::default() }.text())
+    Site::new(&RunFile { epochs: 800, heartbeat_ms: 300, ..RunFile::default() }.text())
 }
 
 fn endless() -> Site {
@@ -56,10 +56,7 @@ fn made_by_the_command(site: &Site) {
 
 /// The metrics of a coordinator that was started with `--admin 127.0.0.1:0`.
 fn count(site: &Site, coordinator: &Process, reason: &str) -> f64 {
-    let address = site.until("the admin listener is there", || {
-        let errors = coordinator.errors();
-        errors.split_once("admin on http://")?.1.split_once(": ")?.0.parse().ok()
-    });
+    let address = site.until("the admin listener is there", || coordinator.admin());
     let name = format!("lockstep_refused_messages_total{{reason=\"{reason}\"}}");
     samples(&get(address, "/metrics").body)[&name]
 }

@@ -84,7 +84,9 @@ fn without_the_variables_nothing_is_sent() {
 #[test]
 fn a_collector_that_never_answers_holds_up_nothing() {
     let collector = Collector::new(true);
-    let site = site(&[(ENDPOINT, collector.endpoint()), ("OTEL_BSP_SCHEDULE_DELAY", "50".into())]);
+    // For longer than any test waits: only what is bounded by ourselves ends.
+    let hour = ("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000".into());
+    let site = site(&[(ENDPOINT, collector.endpoint()), ("OTEL_BSP_SCHEDULE_DELAY", "50".into()), hour]);
     train(&site);
     assert!(collector.connections() > 0 && collector.spans().is_empty());
 }

@@ -36,6 +36,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let terminal = std::io::stdout().is_terminal();
     let mut seen = false;
     loop {
+        // First, for whoever ends in between is seen by what follows.
+        let live = runtime.block_on(admin::live(&address));
         let status = match runtime.block_on(admin::status(&address)) {
             Ok(status) => status,
             Err(why) if seen => return Err(Failure::failed(format!("{address}: it has gone: {why}"))),
@@ -55,7 +57,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let end = if arguments.watch && !terminal { "\n" } else { "" };
             print::text(&format!("{clear}{}{end}", describe(&status)))?;
         }
-        let live = runtime.block_on(admin::live(&address));
         let live = live.map_err(|why| Failure::failed(format!("{address}: it is not live: {why}")));
         match live {
             live if !arguments.watch => return live,

@@ -64,12 +64,13 @@ fn said(run: &str, step: u64, worker: Option<&str>, staying: u32) -> String {
     let step = count(step);
     let Some(worker) = worker else {
         return format!(
-            "{run} stops in step {step}: it writes a checkpoint and ends with code 75\n\
+            "{run} stops in step {step}: it writes a checkpoint and ends with code 75, or 0 if that was its last step\n\
              the same command with --resume goes on\n"
         );
     };
     let rest = match staying {
-        0 => "nobody else is here: the run waits for a worker".to_owned(),
+        0 => "nobody else is here: a coordinator waits for a worker; train and up end, for --resume to go on"
+            .to_owned(),
         1 => "1 worker goes on".to_owned(),
         more => format!("{more} workers go on"),
     };

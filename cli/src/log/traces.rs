@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lockstep_proto::settings::TRACE;
+use lockstep_proto::settings::{TRACE, TRACEPARENT};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_sdk::Resource;
@@ -38,7 +38,8 @@ pub(super) fn layer() -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
     let protocol = get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| get("OTEL_EXPORTER_OTLP_PROTOCOL"));
     if let Some(protocol) = protocol.filter(|protocol| protocol != "http/protobuf") {
         print::note(format!(
-            "no traces: OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and only http/protobuf is spoken"
+            "no traces: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL or OTEL_EXPORTER_OTLP_PROTOCOL is {protocol}, and only \
+             http/protobuf is spoken"
         ));
         return None;
     }
@@ -116,11 +117,9 @@ impl<E: SpanExporter> SpanExporter for Telling<E> {
 #[derive(Default)]
 struct Header(Option<String>);
 
-const NAME: &str = "traceparent";
-
 impl Injector for Header {
     fn set(&mut self, key: &str, value: String) {
-        if key == NAME {
+        if key == TRACEPARENT {
             self.0 = Some(value);
         }
     }
@@ -128,11 +127,11 @@ impl Injector for Header {
 
 impl Extractor for Header {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.as_deref().filter(|_| key == NAME)
+        self.0.as_deref().filter(|_| key == TRACEPARENT)
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec![NAME]
+        vec![TRACEPARENT]
     }
 }
 

@@ -139,7 +139,8 @@ impl Porter {
 /// Counts, and tells if it is time to.
 fn refuse(door: &Door, teller: &Teller, refusal: Refusal, from: SocketAddr) {
     let Some(times) = door.refused.add(refusal) else { return };
-    let notice = Notice::NotLetIn { from: from.ip().to_string(), why: refusal.to_string(), times };
+    let (what, why) = (refusal.what(), refusal.to_string());
+    let notice = Notice::NotLetIn { what, from: from.ip().to_string(), why, times };
     let teller = teller.clone();
     tokio::spawn(async move { teller.tell(notice).await });
 }

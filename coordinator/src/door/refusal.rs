@@ -114,6 +114,14 @@ impl Refusal {
         }
     }
 
+    /// What is refused: all but the last two come before anything is called.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::NotAdmin | Self::NotWorker => "call",
+            _ => "connection",
+        }
+    }
+
     /// Of a handshake that failed.
     pub(super) fn of(error: &io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());

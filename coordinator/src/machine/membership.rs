@@ -52,7 +52,12 @@ impl Machine {
             self.lose(now, old, "a new session came under its name".into(), Some(Reason::Replaced));
         }
         self.missing.remove(&hello.name);
+        let unwanted = self.unwanted.contains(&hello.name);
         self.members.join(session, now, hello);
+        if let Some(member) = self.members.get_mut(session) {
+            // Its session broke before it could be told.
+            member.leaving = unwanted;
+        }
         let Config { run, train, validation, kernel, window, blocks, .. } = &self.config;
         let welcome = Welcome {
             session,
@@ -154,7 +159,8 @@ impl Machine {
     pub(super) fn drain(&mut self, session: Session) {
         let Some(member) = self.members.get_mut(session) else { return };
         member.leaving = true;
-        if member.is_active() && !self.has_open(session) {
+        self.unwanted.insert(member.hello.name.clone());
+        if self.members.get(session).is_some_and(|member| member.is_active()) && !self.has_open(session) {
             self.release(session);
         }
     }
@@ -169,6 +175,7 @@ impl Machine {
 
     fn release(&mut self, session: Session) {
         let Some(member) = self.members.leave(session) else { return };
+        self.unwanted.remove(&member.hello.name);
         self.assigned.remove(&session);
         self.pace.forget(session);
         self.send(session, ToWorker::Leave);

@@ -35,7 +35,7 @@ mod tests;
 mod types;
 mod waiting;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use lockstep_core::tree::Node;
@@ -94,6 +94,8 @@ pub struct Machine {
     end: Option<End>,
     /// Workers that were lost and have not come again, and when.
     missing: BTreeMap<String, Duration>,
+    /// Names of workers that an admin wants to go, until they have gone in order.
+    unwanted: BTreeSet<String>,
     balance: Balance,
     pace: Pace,
     wait: Option<Wait>,
@@ -121,6 +123,7 @@ impl Machine {
             told_no_audit: false,
             end: None,
             missing: BTreeMap::new(),
+            unwanted: BTreeSet::new(),
             balance: Balance::default(),
             pace: Pace::default(),
             wait: None,

@@ -69,6 +69,11 @@ impl Machine {
         self.progress.evaluation.and_then(|newest| newest.sums.report(self.config.watched.kind))
     }
 
+    /// Whether nothing is done any more.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.work, Work::Ended)
+    }
+
     /// The session under a name.
     pub fn session_of(&self, worker: &str) -> Option<Session> {
         self.members.by_name(worker)

@@ -71,7 +71,11 @@ fn name(session: Session) -> String {
 }
 
 fn hello(session: Session) -> Event {
-    let (name, host) = (name(session), "here".into());
+    hello_as(session, name(session))
+}
+
+fn hello_as(session: Session, name: String) -> Event {
+    let host = "here".into();
     let numerics = "x86-64/Haswell/1".into();
     Event::Hello(session, Hello { protocol: PROTOCOL, name, host, pid: 1, numerics, cpu: "a cpu".into() })
 }

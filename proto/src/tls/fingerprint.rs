@@ -25,8 +25,12 @@ impl FromStr for Fingerprint {
     /// the whole line that openssl prints: `sha256 Fingerprint=AB:CD:…`.
     fn from_str(text: &str) -> Result<Self, String> {
         let lower = text.trim().to_ascii_lowercase();
-        // What is before it names the digest; another digest's length is wrong.
-        let bare = lower.rsplit_once('=').map_or(lower.as_str(), |(_, bare)| bare.trim());
+        // What is before it names the digest; others have as many digits.
+        let bare = match lower.split_once('=') {
+            Some(("sha256 fingerprint", bare)) => bare,
+            Some(_) => "",
+            None => lower.as_str(),
+        };
         let digits = bare.strip_prefix("sha256:").unwrap_or(bare).replace(':', "");
         match from_hex(&digits) {
             Some(bytes) => Ok(Self(bytes)),
@@ -83,6 +87,8 @@ mod tests {
         for name in ["sha256", "SHA256"] {
             assert_eq!(format!("{name} Fingerprint={pairs}\n").parse(), Ok(fingerprint));
         }
+        let other = format!("SHA3-256 Fingerprint={pairs}");
+        assert!(other.parse::<Fingerprint>().is_err(), "as long, of another digest");
         let sha1 = format!("sha1 Fingerprint={}", &pairs[..59]);
         for bad in
             ["", "sha256:", &text[..70], &format!("{text}0"), &text.replace('a', "g"), "sha1:00", &sha1]

@@ -1,6 +1,7 @@
 //! A process of a test: started, signalled, waited for and ended by its own handle.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -45,6 +46,11 @@ impl Process {
     /// How it ended, if it did.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
+    }
+
+    /// Where it answers, if it was started with `--admin` and has said so.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.errors().split_once("admin on http://")?.1.split_once(": ")?.0.parse().ok()
     }
 
     /// What it has written to stdout.

@@ -77,8 +77,12 @@ impl Cluster {
 
     /// Waits until the coordinator has not heard of a worker for as long as three of its heartbeats.
     pub(crate) fn until_missed(&self, worker: usize, times: usize) {
-        let text = format!("worker {} is gone (silent for {} ms)", name(worker), 3 * HEARTBEAT);
-        self.until_logged(&text, times);
+        self.until_logged(&silent(worker), times);
+    }
+
+    /// How often that was so.
+    pub(crate) fn missed(&self, worker: usize) -> usize {
+        self.site.log().matches(&silent(worker)).count()
     }
 
     /// Waits until a worker is in the run no more, whatever told.
@@ -147,4 +151,8 @@ fn stood(log: &str) -> u64 {
 
 fn name(worker: usize) -> String {
     format!("w{worker}")
+}
+
+fn silent(worker: usize) -> String {
+    format!("worker {} is gone (silent for {} ms)", name(worker), 3 * HEARTBEAT)
 }

@@ -107,19 +107,18 @@ fn what_was_held_comes_late() {
     let mut moments = Moments::new();
     let admin = ["--admin", "127.0.0.1:0"];
     let mut cluster = Cluster::new(moments.below(u64::MAX), &long(160), 2, &admin);
-    let errors = cluster.coordinator.errors();
-    let admin = errors.split_once("admin on http://").and_then(|(_, rest)| rest.split_once(": ")).unwrap().0;
-    let admin = admin.parse().unwrap();
+    let admin = cluster.coordinator.admin().unwrap();
     let refused = || {
         let samples = samples(&get(admin, "/metrics").body);
         samples["lockstep_refused_messages_total{reason=\"ended_session\"}"]
     };
     cluster.joined(2);
     // A session may end between a gradient and the reading of it.
-    for round in 1..3 {
+    for round in 1..=10 {
+        let missed = cluster.missed(0);
         cluster.strike(0, Fault::Lag, soon(&mut moments));
         cluster.strike(0, Fault::Hold, Moment { bytes: moments.below(100_000), millis: 60_000 });
-        cluster.until_missed(0, round);
+        cluster.until_missed(0, missed + 1);
         cluster.network.heal(0);
         cluster.until_joined(0, round + 1);
         if refused() > 0.0 {

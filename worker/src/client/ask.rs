@@ -39,7 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Nobody answers there, the caller is no admin, or there is no such worker.
 pub async fn stop(coordinator: &str, trust: &Trust, worker: Option<&str>) -> Result<Asked, NotAsked> {
     let asked = tokio::time::timeout(PATIENCE, ask(coordinator, trust, worker.unwrap_or_default()));
-    let silent = || NotAsked::Failed(format!("it did not answer within {} s", PATIENCE.as_secs()));
+    let silent = || {
+        NotAsked::Failed(format!("it did not answer within {} s, and may still do it", PATIENCE.as_secs()))
+    };
     asked.await.unwrap_or_else(|_| Err(silent()))
 }
 

@@ -193,6 +193,24 @@ fn a_worker_that_is_to_go_finishes_its_step_or_its_joining() {
     assert_eq!(handle(&mut machine, Event::Tensors(C)), left(C, 2));
 }
 
+/// Nobody has told the worker yet, so it comes back as if nothing were.
+#[test]
+fn a_worker_that_is_to_go_goes_although_its_session_breaks() {
+    let mut machine = running(Progress::default(), &[A, B]);
+    handle(&mut machine, commit(0));
+    handle(&mut machine, Event::Drain(A));
+    handle(&mut machine, Event::Gone(A, "reset".into()));
+    for event in [hello_as(C, name(A)), ready(C, 7)] {
+        handle(&mut machine, event);
+    }
+    assert_eq!(machine.here(), [name(B)]);
+    let gone = handle(&mut machine, Event::Tensors(C));
+    assert!(gone.contains(&Action::Send(C, ToWorker::Leave)), "{gone:?}");
+    // It has gone, and may be started again.
+    handle(&mut machine, hello_as(Session::new(1, 4), name(A)));
+    assert_eq!(machine.here(), [name(B), name(A)]);
+}
+
 #[test]
 fn shards_follow_what_was_measured() {
     let mut machine = running(Progress::default(), &[A, B]);
