@@ -106,7 +106,7 @@ fn a_partition_that_never_heals() {
 fn what_was_held_comes_late() {
     let mut moments = Moments::new();
     let admin = ["--admin", "127.0.0.1:0"];
-    let mut cluster = Cluster::new(moments.below(u64::MAX), &long(160), 2, &admin);
+    let mut cluster = Cluster::new(moments.below(u64::MAX), &long(600), 2, &admin);
     let admin = cluster.coordinator.admin().unwrap();
     let refused = || {
         let samples = samples(&get(admin, "/metrics").body);
