@@ -43,7 +43,7 @@ boot() {
   fi
   mkdir "$system"
   tar -C "$system" -xf "$cached"
-  install "$LOCKSTEP" "$system/usr/local/bin/"
+  install "$LOCKSTEP" "$system/usr/local/bin/lockstep"
   install -m 644 -t "$system/etc/systemd/system" "$ROOT"/deploy/systemd/*.service
   install -m 644 -D "$ROOT/deploy/systemd/lockstep.sysusers.conf" "$system/usr/lib/sysusers.d/lockstep.conf"
   mkdir -p "$system/etc/lockstep"
