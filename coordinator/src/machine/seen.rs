@@ -44,9 +44,11 @@ pub struct Seen {
 }
 
 impl Machine {
-    /// What is being done.
-    pub const fn doing(&self) -> Doing {
+    /// What is being done. With nobody here, nothing is, whatever is open.
+    pub fn doing(&self) -> Doing {
+        let nobody = !self.members.iter().any(|(_, member)| member.is_active());
         match self.work {
+            Work::Step(_) | Work::Evaluation(_) if nobody => Doing::Waiting,
             Work::Idle | Work::Abandoned => Doing::Waiting,
             Work::Step(_) => Doing::Step,
             Work::Evaluation(_) => Doing::Evaluation,

@@ -214,6 +214,22 @@ fn an_open_node_of_a_lost_worker_is_computed_in_the_same_step() {
     );
 }
 
+/// A resume may have an evaluation to do before its first worker has come.
+#[test]
+fn with_nobody_here_the_run_is_seen_to_wait() {
+    for (mut machine, doing) in
+        [(running(Progress::default(), &[A, B]), Doing::Step), (evaluating(), Doing::Evaluation)]
+    {
+        assert_eq!(machine.doing(), doing);
+        for session in [A, B] {
+            handle(&mut machine, Event::Gone(session, "broken".into()));
+        }
+        assert_eq!(machine.doing(), Doing::Waiting);
+        join(&mut machine, C);
+        assert_eq!(machine.doing(), doing);
+    }
+}
+
 #[test]
 fn after_the_last_worker_the_step_waits_and_goes_on_with_the_next() {
     let mut machine = running(Progress::default(), &[A]);
