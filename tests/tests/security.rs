@@ -39,6 +39,8 @@ fn stop(site: &Site, coordinator: &mut Process) {
 fn made_by_the_command(site: &Site) {
     let made = site.command(&["certs", "init", "certs", "--name", "127.0.0.1"]).output().unwrap();
     assert!(made.status.success(), "{made:?}");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(said.contains("at 127.0.0.1, localhost, ::1\n"), "each name once: {said}");
 }
 
 #[test]

@@ -139,8 +139,12 @@ impl Init {
         if names.is_empty() {
             names.extend(nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok()));
         }
-        names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
-        names.dedup();
+        let own = ["localhost", "127.0.0.1", "::1"].map(String::from);
+        for name in own {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 }
