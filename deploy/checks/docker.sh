@@ -36,8 +36,19 @@ base() {
   store rm "$from" >/dev/null
 }
 
+# make_image NAME OPTIONS: of the Dockerfile.
+make_image() {
+  local name=$1
+  shift
+  # Without layers of its own: what is compiled twice is never taken from a cache.
+  store build --isolation chroot --network host --format docker --no-cache -q \
+    --build-arg BASE=localhost/lockstep-base "$@" \
+    -f "$FILE" --ignorefile "$FILE.dockerignore" -t "$name" "$ROOT" >"$WORK/build.log" 2>&1 \
+    || fail "build: $(tail -5 "$WORK/build.log")"
+}
+
 build() {
-  local arguments=(--build-arg "BASE=localhost/lockstep-base") from
+  local from
   base lockstep-base ca-certificates
   if [[ -n ${FULL:-} ]]; then
     # The compiler and the crates as they are here, read only: nothing in a build may change this machine's.
@@ -48,20 +59,16 @@ build() {
     store config --env CARGO_HOME=/cargo --env CARGO_NET_OFFLINE=true --env PATH=/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "$from"
     store commit -q "$from" localhost/lockstep-base >/dev/null
     store rm "$from" >/dev/null
-    # This buildah does not see that a stage is used when an argument names it.
-    arguments+=(--skip-unused-stages=false -v "$rust:/rust:ro" -v "$WORK/registry:/cargo/registry")
+    # First the stage that compiles, by itself: this buildah does not find a stage that an argument names.
+    make_image localhost/lockstep-binary --target build -v "$rust:/rust:ro" -v "$WORK/registry:/cargo/registry"
   else
     strip -o "$WORK/lockstep" "$LOCKSTEP"
     from=$(store from scratch)
     store add -q "$from" "$WORK/lockstep" /lockstep >/dev/null
     store commit -q "$from" localhost/lockstep-binary >/dev/null
     store rm "$from" >/dev/null
-    arguments+=(--build-arg BINARY=localhost/lockstep-binary)
   fi
-  # Without layers of its own: what is compiled twice is never taken from a cache.
-  store build --isolation chroot --network host --format docker --no-cache -q "${arguments[@]}" \
-    -f "$FILE" --ignorefile "$FILE.dockerignore" -t localhost/lockstep "$ROOT" >"$WORK/build.log" 2>&1 \
-    || fail "build: $(tail -5 "$WORK/build.log")"
+  make_image localhost/lockstep --build-arg BINARY=localhost/lockstep-binary
   local bytes
   bytes=$(store inspect --type image localhost/lockstep | python -c '
 import json, sys
